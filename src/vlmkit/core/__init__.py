@@ -1,0 +1,1 @@
+"""The toolkit as a library: what the commands compute."""

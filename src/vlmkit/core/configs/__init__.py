@@ -1,0 +1,1 @@
+"""One frozen dataclass an action: its options, defaults and validation; free of torch."""

@@ -1,0 +1,1 @@
+"""From web pages to a training corpus: extraction, rules, deduplication."""

@@ -1,0 +1,1 @@
+"""Scoring language models in context, and aggregates of scores."""

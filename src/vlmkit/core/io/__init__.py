@@ -1,0 +1,1 @@
+"""Artifacts on disk: manifests, tables, tensors, tokens, images, and readers of what users bring."""

@@ -1,0 +1,260 @@
+"""One run of one action: what it eats, where it writes, whether it is already done.
+
+The rule of reuse: a complete artifact made by the same settings from the same inputs is handed back; an incomplete one
+is resumed; anything else in the folder is refused, unless the user says --overwrite. Nothing is created before `begin`.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import ClassVar, Protocol, TextIO
+
+from vlmkit.core.errors import InputError
+from vlmkit.core.io import artifacts
+from vlmkit.core.io.files import digest, files_below, remove, sweep, write_json
+from vlmkit.core.io.manifest import NAME, STATE, Input, Manifest, Output, content_digest, read_manifest
+
+PACKAGES = ("vlmkit", "torch", "transformers", "tokenizers", "numpy", "pyarrow", "safetensors", "resiliparse", "statsmodels")
+
+
+class Action(Protocol):
+    """What a job asks of a config: its name, its kind, its folder (configs.fields.Action has them all)."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
+    command: ClassVar[str]
+    action: ClassVar[str]
+    makes: ClassVar[str | None]
+
+    @property
+    def out(self) -> Path | None: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def overwrite(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an action reports: the keys of --json, the artifact if one was made, and a likely next command."""
+
+    values: dict[str, object]
+    artifact: Path | None = None
+    reused: bool = False
+    next: str = ""
+    ok: bool = True  # False for a check that says no (exit 1)
+
+
+@dataclass
+class Job:
+    """An action about to run (or already done): see `open_job`."""
+
+    config: Action
+    settings: dict[str, object]
+    inputs: list[Input]
+    config_digest: str
+    stored: Result | None = None
+    resuming: bool = False
+    started: str = field(default_factory=lambda: now())
+    _lock: TextIO | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The artifact's folder."""
+        assert self.config.out is not None, "an action that only reports has no folder"
+        return self.config.out
+
+    @property
+    def state(self) -> Path:
+        """Scratch of an unfinished run, there to resume from; it goes when the artifact is complete."""
+        return self.folder / STATE
+
+    def begin(self) -> None:
+        """Create the folder, take its lock, sweep away what a killed run left half-written."""
+        if (self.folder / NAME).is_file() or (self.config.overwrite and not self.resuming):
+            clear(self.folder)
+        self.state.mkdir(parents=True, exist_ok=True)
+        self._lock = lock(self.state / "lock")
+        sweep(self.folder)
+        sheet = self.state / "job.json"
+        if sheet.is_file():
+            self.started = json.loads(sheet.read_text(encoding="utf-8"))["started"]
+        else:
+            write_json(sheet, {"config_digest": self.config_digest, "config": self.settings, "started": self.started})
+
+    def finish(self, values: dict[str, object], *, logs: Sequence[str] = (), next: str = "") -> Result:
+        """Digest the outputs, write the manifest last, drop the scratch, and give the result to report."""
+        outputs = [describe(self.folder, path) for path in files_below(self.folder)]
+        outputs = [output for output in outputs if output.path not in {*logs, NAME}]
+        config = self.config
+        Manifest(
+            kind=config.makes or "report",
+            command=config.command,
+            action=config.action,
+            argv=sys.argv[1:],
+            config=self.settings,
+            config_digest=self.config_digest,
+            content_digest=content_digest(outputs),
+            seed=config.seed,
+            versions=versions(),
+            inputs=self.inputs,
+            outputs=outputs,
+            logs=[log for log in logs if (self.folder / log).is_file()],
+            metrics=values,
+            next=next,
+            started=self.started,
+            finished=now(),
+        ).write(self.folder)
+        remove(self.state)
+        if self._lock:
+            self._lock.close()
+        return Result(values, artifact=self.folder, next=next)
+
+
+def open_job(config: Action) -> Job:
+    """Digest the inputs of an action and decide whether it is done, to be resumed, or refused.
+
+    Raises:
+        InputError: an input is missing or of the wrong kind, or the folder holds something else.
+    """
+    inputs = []
+    for path, kinds in input_paths(config):
+        if kinds:
+            artifacts.check_kind(path, kinds)
+        elif not path.exists():
+            raise artifacts.missing(path)
+        kind, content = artifacts.identify(path)
+        inputs.append(Input(path=str(path), kind=kind, content_digest=content))
+    settings = settings_of(config)
+    identity = {**settings, "inputs": [item.content_digest for item in inputs], "command": [config.command, config.action]}
+    job = Job(config, settings, inputs, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest())
+    if config.out is not None and config.makes:
+        decide(job, config.out)
+    return job
+
+
+def decide(job: Job, out: Path) -> None:
+    """Fill in `stored` or `resuming` from what lies in the folder, or refuse."""
+    if out.exists() and not out.is_dir():
+        raise InputError("--out names a file", where=str(out), fix="name a folder")
+    sheet = out / STATE / "job.json"
+    if (out / NAME).is_file():
+        manifest = read_manifest(out)
+        if job.config.overwrite:
+            return
+        if manifest.config_digest != job.config_digest:
+            raise InputError(
+                f"this folder holds a finished artifact of another run ({difference(job, manifest)})",
+                where=str(out),
+                fix="--overwrite to replace it, or another --out",
+            )
+        job.stored = Result(dict(manifest.metrics), artifact=out, reused=True, next=manifest.next)
+    elif sheet.is_file():
+        same = json.loads(sheet.read_text(encoding="utf-8"))["config_digest"] == job.config_digest
+        if not same and not job.config.overwrite:
+            raise InputError(
+                "this folder holds an unfinished run of other settings or inputs",
+                where=str(out),
+                fix="repeat its words to finish it, --overwrite to replace it, or another --out",
+            )
+        job.resuming = same
+    elif out.is_dir() and any(path.name != STATE for path in out.iterdir()):
+        raise InputError("this folder is not empty, and no vlmkit command made it", where=str(out), fix="name a new folder with --out")
+
+
+def input_paths(config: Action) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Every path that a config reads, with the kinds of artifact that it may be."""
+    for item in dataclasses.fields(config):
+        if item.name == "out" or item.metadata.get("must_exist") is False:
+            continue
+        value = getattr(config, item.name)
+        values = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,)
+        for one in values:
+            named = isinstance(one, str) and item.metadata.get("maybe_path") and Path(one).exists()
+            if isinstance(one, Path) or named:
+                yield Path(one), tuple(item.metadata.get("eats", ()))
+
+
+def settings_of(config: Action) -> dict[str, object]:
+    """The settings that decide what is made: no paths (their content counts), no device, no verbosity."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, Path):
+            return "path"
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items()}
+        return [plain(one) for one in value] if isinstance(value, tuple) else value
+
+    shown = {item.name: item.metadata.get("digest", True) for item in dataclasses.fields(config)}
+    return {name: plain(getattr(config, name)) for name, counts in shown.items() if counts}
+
+
+def difference(job: Job, manifest: Manifest) -> str:
+    """What differs between this run and the one that made an artifact, in a few words."""
+    if (manifest.command, manifest.action) != (job.config.command, job.config.action):
+        return f"made by vlmkit {manifest.command} {manifest.action}"
+    now_, then = json.loads(json.dumps(job.settings)), manifest.config
+    changed = [f"{name}: {then.get(name)} there, {now_[name]} now" for name in now_ if then.get(name) != now_[name]]
+    return "; ".join(changed[:3]) if changed else "its inputs have changed since"
+
+
+def describe(folder: Path, path: Path) -> Output:
+    """The manifest's line on one file."""
+    rows = None
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        rows = pq.read_metadata(path).num_rows
+    return Output(path=path.relative_to(folder).as_posix(), rows=rows, bytes=path.stat().st_size, sha256=digest(path))
+
+
+def clear(folder: Path) -> None:
+    """Remove the files of an earlier artifact or run; files that no manifest lists are left alone."""
+    if (folder / NAME).is_file():
+        manifest = read_manifest(folder)
+        (folder / NAME).unlink()  # first, so that a crash in the middle leaves no complete-looking artifact
+        for name in (*(output.path for output in manifest.outputs), *manifest.logs):
+            (folder / name).unlink(missing_ok=True)
+        for child in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+            if not any(child.iterdir()):
+                child.rmdir()
+    elif (folder / STATE / "job.json").is_file():
+        for child in folder.iterdir():
+            remove(child)
+
+
+def lock(path: Path) -> TextIO:
+    """Hold a folder for one process at a time."""
+    handle = path.open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        handle.close()
+        raise InputError("another vlmkit process is writing here", where=str(path.parent.parent), fix="wait for it, or name another --out") from error
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that may decide the result."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "checkout" if name == "vlmkit" else "absent"
+    return found
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,41 @@
+"""The columns that each kind of table must have (CONTRACTS.md, section 2); further columns are welcome.
+
+A column that is null throughout passes for any type, and a number passes for a wider one.
+"""
+
+import pyarrow as pa
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+TEXT, INT, REAL = pa.string(), pa.int64(), pa.float64()
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "documents": pa.schema([("id", TEXT), ("text", TEXT), ("url", TEXT), ("source", TEXT), ("metadata", TEXT)]),
+    "dropped": pa.schema(
+        [("id", TEXT), ("step", TEXT), ("rule", TEXT), ("value", REAL), ("threshold", REAL), ("matched_id", TEXT), ("text", TEXT)]
+    ),
+    "runs": pa.schema(
+        [("name", TEXT), ("dataset", TEXT), ("N", REAL), ("D", REAL), ("M", REAL), ("target_multiplier", REAL), ("C", REAL)]
+    ),
+    "metrics": pa.schema([("step", INT), ("tokens", INT), ("loss", REAL), ("lr", REAL)]),
+    "scores": pa.schema(
+        [
+            ("model", TEXT), ("task", TEXT), ("shots", INT), ("metric", TEXT), ("value", REAL),
+            ("low", REAL), ("high", REAL), ("n", INT), ("baseline", REAL), ("centered", REAL),
+        ]
+    ),
+    "images": pa.schema([("id", TEXT), ("image", IMAGE), ("label", INT)]),
+    "predictions": pa.schema([("N", REAL), ("D", REAL), ("predicted", REAL), ("low", REAL), ("high", REAL)]),
+}  # fmt: skip
+
+FEATURES = {  # what the `datasets` library has to be told; it reads everything else from parquet itself
+    IMAGE: {"_type": "Image"},
+}
+
+
+def widen(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a column of one type may stand where another is wanted."""
+    if found == wanted or pa.types.is_null(found):
+        return True
+    if pa.types.is_floating(wanted) or pa.types.is_integer(wanted):
+        return pa.types.is_integer(found) or (pa.types.is_floating(wanted) and pa.types.is_floating(found))
+    return pa.types.is_large_string(found) and pa.types.is_string(wanted)

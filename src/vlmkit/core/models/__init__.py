@@ -1,0 +1,1 @@
+"""Models as transformers folders: loading, saving, presets, and attention implementations by name."""

@@ -1,0 +1,1 @@
+"""One file an action: load, call pure functions, save."""

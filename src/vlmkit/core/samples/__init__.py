@@ -1,0 +1,1 @@
+"""Inputs that the toolkit makes itself, on any machine, without a network."""

@@ -1,0 +1,1 @@
+"""Scaling laws: fitting them, and what they predict."""

@@ -1,0 +1,1 @@
+"""One training loop, its data, schedules, checkpoints and distribution."""

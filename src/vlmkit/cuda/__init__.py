@@ -1,0 +1,1 @@
+"""Compiled operations, each behind a plain-torch reference of the same name."""
