@@ -1,6 +1,6 @@
 """What one action of a command takes: a frozen dataclass whose fields become options.
 
-A field is declared with `argument` or `option`; its annotation decides how words are read, its metadata how it is shown.
+A field is declared with `argument` or `option`; its annotation decides how words are read, its metadata how it shows.
 Supported annotations: str, int, float (also 4/255), bool, Path, Literal, `T | None`, `tuple[T, ...]` (words split at
 commas, or one word a value with `repeat=True`) and `dict[str, T]` (NAME=VALUE, repeating).
 """
@@ -17,7 +17,9 @@ INPUTS, METHOD, COMPUTE, COMMON = "Inputs", "Method", "Compute", "Common"
 
 def argument(*, help: str, metavar: str | None = None, eats: tuple[str, ...] = ()) -> Any:
     """A positional word or, for a tuple, several. `eats` names the kinds of artifact that it may be."""
-    return dataclasses.field(metadata={"argument": True, "help": help, "metavar": metavar, "eats": eats, "panel": INPUTS})
+    return dataclasses.field(
+        metadata={"argument": True, "help": help, "metavar": metavar, "eats": eats, "panel": INPUTS}
+    )
 
 
 def option(
@@ -67,15 +69,22 @@ class Action:
     )
     workers: int = option(0, help="Data workers; 0 takes one a core.", panel=COMPUTE, digest=False)
     overwrite: bool = option(
-        False, help="Replace what another run left in --out; --resume (the default) goes on.", panel=COMMON, digest=False
+        False,
+        help="Replace what another run left in --out; --resume (the default) goes on.",
+        panel=COMMON,
+        digest=False,
     )
     dry_run: bool = option(False, help="Check everything, print the plan, write nothing.", panel=COMMON, digest=False)
 
     def __post_init__(self) -> None:
         if self.makes and self.out is None and not self.dry_run:
-            raise InputError("--out is missing", where=f"vlmkit {self.command}", fix="name the folder to write: --out DIR")
+            raise InputError(
+                "--out is missing", where=f"vlmkit {self.command}", fix="name the folder to write: --out DIR"
+            )
         kind = self.device.partition(":")[0]
         if kind not in {"auto", "cpu", "cuda"}:
             raise InputError(f"unknown device '{self.device}'", where="--device", fix="auto, cpu, cuda or cuda:N")
         if self.workers < 0:
-            raise InputError(f"--workers is {self.workers}", where="--workers", fix="0 (one a core) or a positive number")
+            raise InputError(
+                f"--workers is {self.workers}", where="--workers", fix="0 (one a core) or a positive number"
+            )

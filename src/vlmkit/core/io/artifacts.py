@@ -1,7 +1,7 @@
 """Finding artifacts: by their own folder or the folder around it, and what kind a path is.
 
-A path need not come from vlmkit: a folder of parquet files with a `text` column is documents, a transformers folder is a
-model.
+A path need not come from vlmkit: a folder of parquet files with a `text` column is documents, a transformers folder
+is a model.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,9 @@ def find(path: Path, kind: str) -> Path:
             return folder
     found = around(path)
     what = f"this is an artifact of kind '{found[1].kind}'" if found else "this folder holds no such thing"
-    raise InputError(f"no {kind} here: {what}", where=str(path), fix=f"give a folder with {' or '.join(SIGNS.get(kind, (NAME,)))}")
+    raise InputError(
+        f"no {kind} here: {what}", where=str(path), fix=f"give a folder with {' or '.join(SIGNS.get(kind, (NAME,)))}"
+    )
 
 
 def check_kind(path: Path, kinds: Sequence[str]) -> None:
@@ -104,5 +106,7 @@ def unfinished(path: Path) -> None:
     """Refuse an artifact whose command has not finished."""
     if (path / STATE).is_dir() and not (path / NAME).is_file():
         raise InputError(
-            "the command that makes this artifact has not finished", where=str(path), fix="run it again with the same words: it resumes"
+            "the command that makes this artifact has not finished",
+            where=str(path),
+            fix="run it again with the same words: it resumes",
         )

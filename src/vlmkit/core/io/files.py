@@ -99,5 +99,7 @@ def disk_full(path: Path) -> CapabilityError:
     folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     return CapabilityError(
-        f"the disk is full ({free:,} bytes are free)", where=str(path), fix="free some space, then run the same command again"
+        f"the disk is full ({free:,} bytes are free)",
+        where=str(path),
+        fix="free some space, then run the same command again",
     )

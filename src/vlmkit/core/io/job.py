@@ -23,7 +23,17 @@ from vlmkit.core.io import artifacts
 from vlmkit.core.io.files import digest, files_below, remove, sweep, write_json
 from vlmkit.core.io.manifest import NAME, STATE, Input, Manifest, Output, content_digest, read_manifest
 
-PACKAGES = ("vlmkit", "torch", "transformers", "tokenizers", "numpy", "pyarrow", "safetensors", "resiliparse", "statsmodels")
+PACKAGES = (
+    "vlmkit",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "pyarrow",
+    "safetensors",
+    "resiliparse",
+    "statsmodels",
+)
 
 
 class Action(Protocol):
@@ -134,7 +144,11 @@ def open_job(config: Action) -> Job:
         kind, content = artifacts.identify(path)
         inputs.append(Input(path=str(path), kind=kind, content_digest=content))
     settings = settings_of(config)
-    identity = {**settings, "inputs": [item.content_digest for item in inputs], "command": [config.command, config.action]}
+    identity = {
+        **settings,
+        "inputs": [item.content_digest for item in inputs],
+        "command": [config.command, config.action],
+    }
     job = Job(config, settings, inputs, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest())
     if config.out is not None and config.makes:
         decide(job, config.out)
@@ -167,7 +181,11 @@ def decide(job: Job, out: Path) -> None:
             )
         job.resuming = same
     elif out.is_dir() and any(path.name != STATE for path in out.iterdir()):
-        raise InputError("this folder is not empty, and no vlmkit command made it", where=str(out), fix="name a new folder with --out")
+        raise InputError(
+            "this folder is not empty, and no vlmkit command made it",
+            where=str(out),
+            fix="name a new folder with --out",
+        )
 
 
 def input_paths(config: Action) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -238,7 +256,11 @@ def lock(path: Path) -> TextIO:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         handle.close()
-        raise InputError("another vlmkit process is writing here", where=str(path.parent.parent), fix="wait for it, or name another --out") from error
+        raise InputError(
+            "another vlmkit process is writing here",
+            where=str(path.parent.parent),
+            fix="wait for it, or name another --out",
+        ) from error
     handle.write(str(os.getpid()))
     handle.flush()
     return handle

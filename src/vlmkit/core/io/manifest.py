@@ -74,7 +74,9 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / NAME
     if not path.is_file():
         state = " (its command has not finished: run it again)" if (folder / STATE).is_dir() else ""
-        raise InputError(f"no manifest in this folder{state}", where=str(folder), fix="give the folder that a vlmkit command wrote")
+        raise InputError(
+            f"no manifest in this folder{state}", where=str(folder), fix="give the folder that a vlmkit command wrote"
+        )
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         known = {f.name for f in fields(Manifest)}
@@ -83,7 +85,9 @@ def read_manifest(folder: Path) -> Manifest:
         raw["outputs"] = [Output(**item) for item in raw["outputs"]]
         return Manifest(**raw)
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"not a manifest of vlmkit: {error}", where=str(path), fix="make the artifact again") from error
+        raise InputError(
+            f"not a manifest of vlmkit: {error}", where=str(path), fix="make the artifact again"
+        ) from error
 
 
 def content_digest(outputs: list[Output]) -> str:

@@ -24,4 +24,6 @@ class Progress:
 def progress(task: str, done: float, total: float | None = None, unit: str = "", **values: float) -> None:
     """Report that `done` of `total` units of `task` are finished; cheap enough to call at every step."""
     if log.isEnabledFor(logging.INFO):
-        log.info("%s: %g of %s %s", task, done, total, unit, extra={"progress": Progress(task, done, total, unit, values)})
+        log.info(
+            "%s: %g of %s %s", task, done, total, unit, extra={"progress": Progress(task, done, total, unit, values)}
+        )

@@ -11,10 +11,16 @@ TEXT, INT, REAL = pa.string(), pa.int64(), pa.float64()
 SCHEMAS: dict[str, pa.Schema] = {
     "documents": pa.schema([("id", TEXT), ("text", TEXT), ("url", TEXT), ("source", TEXT), ("metadata", TEXT)]),
     "dropped": pa.schema(
-        [("id", TEXT), ("step", TEXT), ("rule", TEXT), ("value", REAL), ("threshold", REAL), ("matched_id", TEXT), ("text", TEXT)]
+        [
+            ("id", TEXT), ("step", TEXT), ("rule", TEXT), ("value", REAL),
+            ("threshold", REAL), ("matched_id", TEXT), ("text", TEXT),
+        ]
     ),
     "runs": pa.schema(
-        [("name", TEXT), ("dataset", TEXT), ("N", REAL), ("D", REAL), ("M", REAL), ("target_multiplier", REAL), ("C", REAL)]
+        [
+            ("name", TEXT), ("dataset", TEXT), ("N", REAL), ("D", REAL),
+            ("M", REAL), ("target_multiplier", REAL), ("C", REAL),
+        ]
     ),
     "metrics": pa.schema([("step", INT), ("tokens", INT), ("loss", REAL), ("lr", REAL)]),
     "scores": pa.schema(

@@ -69,7 +69,9 @@ class TableWriter:
     def __enter__(self) -> "TableWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             self.close()
 
@@ -99,7 +101,9 @@ def parts(path: Path | Sequence[Path]) -> list[Path]:
     for one in paths:
         inside = [one] if one.is_file() else sorted(one.glob("*.parquet"))
         if not inside:
-            raise InputError("no parquet file here", where=str(one), fix="give a .parquet file or a folder of part-*.parquet")
+            raise InputError(
+                "no parquet file here", where=str(one), fix="give a .parquet file or a folder of part-*.parquet"
+            )
         found += inside
     return found
 
@@ -122,7 +126,11 @@ def open_part(path: Path, columns: Sequence[str] | None) -> pq.ParquetFile:
     names = handle.schema_arrow.names
     for column in columns or ():
         if column not in names:
-            raise InputError(f"column '{column}' is missing", where=f"{path} (it has: {', '.join(names)})", fix=nearest(column, names))
+            raise InputError(
+                f"column '{column}' is missing",
+                where=f"{path} (it has: {', '.join(names)})",
+                fix=nearest(column, names),
+            )
     return handle
 
 
