@@ -29,6 +29,7 @@ class Spec:
 
 
 COMMANDS = {
+    "sample": Spec("sample", "Make inputs to try the other commands on: web pages, tasks, images.", "Data"),
     "inspect": Spec("inspect", "Show any artifact, table, model or archive as a person would want it.", "Look"),
     "verify": Spec("verify", "Re-check the digests of an artifact, up its chain of inputs.", "Look"),
     "doctor": Spec("doctor", "Say what works on this machine, and how to mend what does not.", "Look"),
@@ -100,7 +101,7 @@ def run(words: list[str]) -> int:
     as_json = "--json" in words
     usage: Any = typer.BadParameter.__mro__[1]  # UsageError; its module is private to typer
     try:
-        code = app(words, prog_name="vlmkit", standalone_mode=False)
+        code = app(words or ["--help"], prog_name="vlmkit", standalone_mode=False)
     except VlmkitError as error:
         return report.fail(error, as_json=as_json)
     except usage as error:

@@ -35,7 +35,8 @@ def actions(name: str, *, default: str | None = "run") -> typer.Typer:
 
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             if default and (not args or args[0] not in self.commands):
-                args = [default, *(args or ["--help"])]
+                needs = any(one.required for one in self.commands[default].params)
+                args = [default, *(args or (["--help"] if needs else []))]
             return super().parse_args(ctx, args)
 
     return typer.Typer(

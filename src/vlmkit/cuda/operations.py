@@ -1,0 +1,53 @@
+"""All compiled operations, and the check that each agrees with its plain-torch reference on this machine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from vlmkit.cuda import cross_entropy
+from vlmkit.cuda.build import Target
+
+Difference = float
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation: its sources' name, what it does, where it is compiled for, and how it is checked.
+
+    `check(device)` gives the largest relative difference to the reference in float64, beside that of plain torch in
+    the same number format: a compiled version may be at most twice as far off.
+    """
+
+    name: str
+    summary: str
+    targets: tuple[Target, ...]
+    check: Callable[[torch.device], tuple[Difference, Difference]]
+
+
+def check_cross_entropy(device: torch.device) -> tuple[Difference, Difference]:
+    """Loss and gradient on random rows, some ignored, some with an impossible class."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(67, 1003, generator=generator) * 8
+    logits[3, :500] = -torch.inf
+    targets = torch.randint(600, 1003, (67,), generator=generator)
+    targets[::7] = -100
+    logits, targets = logits.to(device), targets.to(device)
+    g, h = (torch.rand(67, generator=generator).to(device) for _ in range(2))
+
+    def far(outputs: tuple[torch.Tensor, ...]) -> Difference:
+        return max(((a.double() - b).abs() / (1 + b.abs())).max().item() for a, b in zip(outputs, truth, strict=True))
+
+    wide = logits.double()
+    nll, lse = cross_entropy.reference(wide, targets, -100)
+    truth = (nll, lse, cross_entropy.reference_backward(wide, targets, lse, g.double(), h.double(), -100))
+    nll, lse = cross_entropy.row_nll(logits, targets, -100)
+    ours = (nll, lse, cross_entropy.row_nll_backward(logits, targets, lse, g, h, -100))
+    nll, lse = cross_entropy.reference(logits, targets, -100)
+    plain = (nll, lse, cross_entropy.reference_backward(logits, targets, lse, g, h, -100))
+    return far(ours), far(plain)
+
+
+OPERATIONS = (
+    Operation("cross_entropy", "cross-entropy with z-loss over rows of logits", ("cpu", "cuda"), check_cross_entropy),
+)
