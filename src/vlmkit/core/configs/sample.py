@@ -1,0 +1,55 @@
+"""What `vlmkit sample` takes."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from vlmkit.core.configs.fields import INPUTS, Action, argument, option
+from vlmkit.core.errors import InputError
+
+PAGES = {"web": 1500, "web-tasks": 1500}
+ROWS = {"web-tasks": 150}
+KINDS = {"web": "pages", "web-tasks": "tasks", "digits": "images"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleConfig(Action):
+    """Make inputs to try the other commands on, from what is installed on this machine."""
+
+    command: ClassVar[str] = "sample"
+    makes: ClassVar[str | None] = "sample"
+    outputs: ClassVar[str] = "pages.warc.gz (web), one .jsonl a task (web-tasks), part-00000.parquet (digits)"
+    examples: ClassVar[tuple[str, ...]] = (
+        "vlmkit sample web --out pages",
+        "vlmkit sample web-tasks --out tasks",
+        "vlmkit sample digits --out digits",
+    )
+
+    name: Literal["web", "web-tasks", "digits"] = argument(
+        help="web: pages of documentation rendered as a small web crawl; web-tasks: evaluation tasks from the pages "
+        "that `web` leaves out; digits: scikit-learn's 1,797 scanned digits."
+    )
+    pages: int | None = option(None, help="Different pages to draw on, for web and web-tasks (1500).", panel=INPUTS)
+    rows: int | None = option(None, help="Most rows of a task, for web-tasks (150).", panel=INPUTS)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "makes", KINDS[self.name])  # one command, an artifact of another kind for each name
+        super().__post_init__()
+        for option_, value, users, least in (("pages", self.pages, PAGES, 50), ("rows", self.rows, ROWS, 1)):
+            if value is not None and self.name not in users:
+                raise InputError(
+                    f"'{self.name}' has no {option_}",
+                    where=f"--{option_}",
+                    fix=f"leave it out; it is for {', '.join(users)}",
+                )
+            if value is not None and value < least:
+                raise InputError(f"--{option_} is {value}", where=f"--{option_}", fix=f"{least} or more")
+
+    @property
+    def page_count(self) -> int:
+        """How many different pages, the default filled in."""
+        return self.pages or PAGES.get(self.name, 0)
+
+    @property
+    def row_count(self) -> int:
+        """How many rows a task, the default filled in."""
+        return self.rows or ROWS.get(self.name, 0)

@@ -1,0 +1,76 @@
+"""Samples: make an input, write it as an artifact."""
+
+import json
+
+from vlmkit.core.configs.sample import SampleConfig
+from vlmkit.core.errors import CapabilityError
+from vlmkit.core.io.files import write_text
+from vlmkit.core.io.job import Job, Result, open_job
+
+
+def run(config: SampleConfig) -> Result:
+    """Make the sample of that name."""
+    job = open_job(config)
+    if job.stored:
+        return job.stored
+    if config.dry_run:
+        return Result({"plan": {"sample": config.name, "pages": config.page_count, "rows": config.row_count}})
+    job.begin()
+    return {"web": web, "web-tasks": web_tasks, "digits": digits}[config.name](config, job)
+
+
+def web(config: SampleConfig, job: Job) -> Result:
+    """Pages of the installed documentation as a WARC file."""
+    from vlmkit.core.io.warc import write_warc
+    from vlmkit.core.samples.site import visit
+    from vlmkit.core.samples.web import choose, rendered
+
+    chosen = choose(config.page_count)
+    require(len(chosen.shown))
+    responses = write_warc(
+        job.folder / "pages.warc.gz", visit(chosen.shown, rendered(chosen)), software="vlmkit sample web"
+    )
+    values: dict[str, object] = {
+        "sample": "web",
+        "responses": responses,
+        "pages": len(chosen.shown) + len(chosen.library),
+    }
+    return job.finish(values | {"held_out": len(chosen.kept)}, next=f"vlmkit curate {config.out} --out clean")
+
+
+def web_tasks(config: SampleConfig, job: Job) -> Result:
+    """Task files from the pages that `web` leaves out."""
+    from vlmkit.core.samples.tasks import make_tasks
+    from vlmkit.core.samples.web import choose
+
+    chosen = choose(config.page_count)
+    require(len(chosen.kept))
+    made = make_tasks(chosen.kept, shown=chosen.shown, rows=config.row_count)
+    for name, rows in made.items():
+        write_text(job.folder / f"{name}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    values: dict[str, object] = {"sample": "web-tasks", "tasks": {name: len(rows) for name, rows in made.items()}}
+    return job.finish(values, next=f"vlmkit eval MODEL --tasks {','.join(made)} --task-data {config.out} --out scores")
+
+
+def digits(config: SampleConfig, job: Job) -> Result:
+    """Scanned digits as a table of images."""
+    from vlmkit.core.io.images import encode
+    from vlmkit.core.io.tables import TableWriter
+    from vlmkit.core.samples.digits import load
+
+    images, labels = load()
+    with TableWriter(job.folder, kind="images") as table:
+        for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+            name = f"digit-{number:04d}"
+            table.add([{"id": name, "image": encode(pixels, name), "label": int(label)}])
+    return job.finish({"sample": "digits", "images": table.rows, "classes": 10}, next=f"vlmkit inspect {config.out}")
+
+
+def require(pages: int) -> None:
+    """Refuse to hand out an empty web."""
+    if not pages:
+        raise CapabilityError(
+            "no installed package holds enough documentation",
+            where="site-packages",
+            fix="pip install numpy scipy pandas",
+        )
