@@ -1,0 +1,262 @@
+"""Loading and saving transformers folders: the user's own checkpoints and ours, never from the network.
+
+What is wrong with a folder is said at the door: no config, no weights, a damaged or missing shard, weights that do not
+fit.
+"""
+
+import json
+import pickle
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from huggingface_hub.errors import HFValidationError, StrictDataclassError
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
+
+from vlmkit.core.errors import CapabilityError, InputError, nearest
+from vlmkit.core.io.artifacts import find
+from vlmkit.core.io.files import atomic, write_text
+from vlmkit.core.io.header import read_header, restamp
+from vlmkit.core.io.progress import log
+from vlmkit.core.models.register import OURS, register
+from vlmkit.core.models.tokenizers import save_tokenizer
+
+CONFIG = "config.json"
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+FAULTS = (  # what transformers raises when a folder is not what it says
+    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, EOFError,
+    pickle.UnpicklingError, SafetensorError, HFValidationError, StrictDataclassError,
+)  # fmt: skip
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+README = """This model's architecture, `{model_type}`, comes with vlmkit. Tell transformers about it before loading:
+
+    import vlmkit
+    from transformers import AutoModelForCausalLM
+
+    vlmkit.register()
+    model = AutoModelForCausalLM.from_pretrained("this folder")
+"""
+
+
+def load_causal_lm(
+    path: Path, *, device: str = "cpu", dtype: torch.dtype | None = None, attention: str | None = None
+) -> PreTrainedModel:
+    """Load a causal language model from a transformers folder, or from a run folder that holds `model/`.
+
+    Args:
+        dtype: number format of the weights; None keeps the stored one.
+        attention: name of an attention (`eager`, `sdpa`, `vlmkit_twice`, …); None takes the model's default.
+
+    Raises:
+        InputError: the folder holds no such model, or it is damaged.
+    """
+    register()
+    folder = find(path, "model")
+    config = read_config(folder)
+    check_weights(folder)
+    place = resolve_device(device)
+    with quiet():
+        try:
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype or "auto",
+                attn_implementation=attention,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except torch.OutOfMemoryError:
+            raise
+        except FAULTS as error:
+            raise _cannot_load(folder, config, error) from error
+    _check_fit(folder, config, report)
+    return model.to(place).eval()
+
+
+def save_model(
+    model: PreTrainedModel,
+    folder: Path,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    lineage: dict[str, str] | None = None,
+) -> None:
+    """Write a model as a transformers folder, each file whole or not at all, with its tokenizer beside.
+
+    Args:
+        lineage: where the model comes from (digests of data, of its parent …), kept in the header of its weights.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if tokenizer is not None and model.generation_config is not None:
+        model.generation_config.eos_token_id = tokenizer.eos_token_id
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+    with quiet(), tempfile.TemporaryDirectory(dir=folder, prefix=".model-") as scratch:
+        model.save_pretrained(scratch)
+        for source in sorted(p for p in Path(scratch).iterdir() if p.is_file()):
+            if source.suffix == ".safetensors":
+                stamp = {"vlmkit": json.dumps(lineage, sort_keys=True)} if lineage else {}
+                restamp(source, {"format": "pt"} | stamp)
+            with atomic(folder / source.name) as temporary:
+                source.rename(temporary)
+    if tokenizer is not None:
+        save_tokenizer(tokenizer, folder)
+    if model.config.model_type in OURS:
+        write_text(folder / "README.md", README.format(model_type=model.config.model_type))
+
+
+def read_lineage(folder: Path) -> dict[str, str]:
+    """The lineage in the header of a model's weights; empty where nothing was kept."""
+    for path in sorted(folder.glob("model*.safetensors")):
+        return json.loads(read_header(path).metadata.get("vlmkit", "{}"))
+    return {}
+
+
+def read_config(folder: Path) -> PreTrainedConfig:
+    """The configuration in a transformers folder.
+
+    Raises:
+        InputError: it is missing, cannot be read, or names an architecture that transformers does not know.
+    """
+    register()
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError("no model here: config.json is missing", where=str(folder), fix="give a transformers folder")
+    try:
+        words = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"config.json cannot be read: {error}", where=str(path), fix="copy the folder again"
+        ) from error
+    return config_from(words, where=path)
+
+
+def config_from(words: object, *, where: Path) -> PreTrainedConfig:
+    """A configuration from what its JSON file says."""
+    register()
+    if not isinstance(words, dict) or not isinstance(words.get("model_type"), str):
+        raise InputError(
+            "'model_type' is missing", where=str(where), fix="name the architecture, as transformers writes it"
+        )
+    try:
+        return AutoConfig.for_model(**words)
+    except FAULTS as error:
+        name = words["model_type"]
+        hint = nearest(name, (*OURS, *CONFIG_MAPPING_NAMES))
+        raise InputError(
+            f"model_type '{name}' cannot be used: {first_line(error)}", where=str(where), fix=hint
+        ) from error
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse a folder without weights, with a missing shard, or with a file that is cut off."""
+    files = sorted(folder.glob("*.safetensors"))
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                "the index of the weights cannot be read", where=str(index), fix="copy the folder again"
+            ) from error
+        files = sorted({*files, *(folder / shard for shard in shards)})
+    for path in files:
+        read_header(path)
+    if not files and not any((folder / name).is_file() for name in PICKLES):
+        raise InputError(
+            "the model has a config.json but no weights",
+            where=str(folder),
+            fix="copy model.safetensors (or all of its shards) here",
+        )
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name: auto (a GPU if there is one), cpu, cuda or cuda:N.
+
+    Raises:
+        CapabilityError: there is no such device here.
+    """
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if available else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"unknown device '{name}'", where="--device", fix="auto, cpu, cuda or cuda:N") from error
+    if device.type not in {"cpu", "cuda", "meta"}:
+        raise InputError(f"unknown device '{name}'", where="--device", fix="auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and not available:
+        raise CapabilityError(
+            "no CUDA device is available", where=f"--device {name}", fix="--device cpu, or a CUDA build of torch"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise CapabilityError(
+            f"there are {count} CUDA devices", where=f"--device {name}", fix=f"cuda:0 to cuda:{count - 1}"
+        )
+    return device
+
+
+def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The number format of a name; auto is bfloat16 on a GPU that has it, else float32."""
+    bfloat16 = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" and bfloat16 else torch.float32
+    if name not in DTYPES:
+        raise InputError(f"unknown number format '{name}'", where="--dtype", fix=nearest(name, DTYPES))
+    if name == "bfloat16" and not bfloat16:
+        raise CapabilityError("this GPU has no bfloat16", where="--dtype bfloat16", fix="--dtype float32 or float16")
+    return DTYPES[name]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and reports off the terminal for a while."""
+    bars, level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, at most 200 letters."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _cannot_load(folder: Path, config: PreTrainedConfig, error: BaseException) -> InputError:
+    if "Unrecognized configuration class" in str(error):
+        return InputError(
+            f"'{config.model_type}' is not a causal language model",
+            where=str(folder),
+            fix="give a model that predicts next tokens",
+        )
+    return InputError(
+        f"this model cannot be loaded: {first_line(error)}", where=str(folder), fix="copy the folder again"
+    )
+
+
+def _check_fit(folder: Path, config: PreTrainedConfig, report: dict[str, set[str]]) -> None:
+    """Refuse weights that leave parts of the model at random, and encoders that would look ahead."""
+    for what, names in (("missing", report["missing_keys"]), ("of another shape", report["mismatched_keys"])):
+        if names:
+            shown = ", ".join(str(name) for name in sorted(names, key=str)[:3])
+            raise InputError(
+                f"{len(names)} weights are {what}: {shown}",
+                where=str(folder),
+                fix="give the folder that belongs to this config.json",
+            )
+    if getattr(config, "is_decoder", True) is False:
+        raise InputError(
+            f"'{config.model_type}' looks ahead, it is not a causal language model",
+            where=str(folder),
+            fix="give a decoder",
+        )
+    if report["unexpected_keys"]:
+        log.warning("%s: %d tensors are not part of the model and were ignored", folder, len(report["unexpected_keys"]))
