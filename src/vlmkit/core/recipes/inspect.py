@@ -1,8 +1,10 @@
 """What lies at a path."""
+
 from vlmkit.core.configs.inspect import InspectConfig
+from vlmkit.core.io.describe import describe
 from vlmkit.core.io.job import Result
 
 
 def run(config: InspectConfig) -> Result:
-    """Describe a path."""
-    return Result({"kind": "x", "things": [{"a": 1, "b": 2.5}], "deep": {"k": {"x": 1}}})
+    """Describe a path: what it is, how large, where it came from, and a few rows."""
+    return Result(describe(config.path, config.rows))
