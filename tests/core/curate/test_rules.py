@@ -1,0 +1,132 @@
+"""The heuristic rules: agreement with DCLM's own functions, and one tiny page for every reason to drop."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from vlmkit.core.curate import rules
+from vlmkit.core.curate.heuristics import LINES, heuristics
+from vlmkit.core.curate.repetition import massive_web_repetition_filters
+from vlmkit.core.curate.rules import Drop
+from vlmkit.core.curate.words import count_words
+
+VECTORS = Path(__file__).parents[4] / "shared/data/dclm-vectors/vectors.jsonl.gz"
+STEPS = {  # step of the vectors -> our function and the rules that it may name
+    1: rules.newline_removal_modifier,
+    2: rules.page_length_filter,
+    3: rules.word_length_filter,
+    4: rules.symbol_ratio_filter,
+    5: rules.bullet_count_filter,
+    6: rules.ellipsis_count_filter,
+    7: rules.alphabetic_word_ratio_filter,
+    8: rules.stop_word_filter,
+    9: massive_web_repetition_filters,
+    10: count_words,
+    11: rules.uppercase_ratio_line_modifier,
+    12: rules.numeric_ratio_line_modifier,
+    13: rules.counter_line_modifier,
+    14: rules.line_length_modifier,
+    15: LINES[4],
+    16: LINES[5],
+    17: LINES[6],
+}
+
+
+@pytest.fixture(scope="module")
+def vectors() -> list[dict]:
+    if not VECTORS.is_file():
+        pytest.skip(f"{VECTORS} is not here")
+    with gzip.open(VECTORS, "rt", encoding="utf-8") as handle:
+        return [json.loads(line) for line in handle]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_rule_decides_and_writes_as_dclm_does(vectors, step):
+    for row in vectors:
+        expected, found = row["ops"][step], STEPS[step](row["text"])
+        if expected is False:
+            assert isinstance(found, Drop), row["id"]
+        else:
+            text = row["text"] if expected is True else expected["text"] if isinstance(expected, dict) else expected
+            assert found == text, row["id"]
+
+
+def test_the_chain_decides_and_writes_as_dclm_does(vectors):
+    names = {2: "page_length", 3: "word_length", 4: "symbol", 5: "bullet", 6: "ellipsis", 7: "alphabetic", 8: "stop",
+             9: "repetition", 11: "uppercase", 12: "numeric", 13: "counter", 14: "line_length", 18: "word_removal"}  # fmt: skip
+    for row in vectors:
+        first = row["ops"][0]  # URL removal, which is not among our rules: begin with what it leaves
+        if first is False:
+            continue
+        start = row["text"] if first is True else first["text"]
+        found, expected = heuristics(start), row["chain"]
+        if "dropped_at" in expected:
+            assert isinstance(found, Drop), row["id"]
+            assert found.rule.startswith(names[expected["dropped_at"]]), row["id"]
+        else:
+            assert found == expected.get("text", row["text"]), row["id"]
+
+
+PROSE = "The cat sat on the mat and looked at the bird that sang to it with joy"  # 16 words, 8 of them stop words
+
+
+def distinct(count: int) -> str:
+    """Words that do not repeat, of six letters, with stop words among them."""
+    letters = "bcdfghklmnprstvz"
+    words = [a + b + c + "eno" for a in letters for b in letters for c in letters][:count]
+    return " ".join(["the", "and", *words])
+
+
+SEPARATE = distinct(70)
+REASONS = {
+    "page_length_filter": "the and " + "short page",
+    "word_length_filter": "the to " + " ".join(f"extraordinarily{i:03d}x" for i in range(60)),
+    "symbol_ratio_filter": SEPARATE + " #" * 9,
+    "bullet_count_filter": "\n".join(f"- {word}" for word in SEPARATE.split()),
+    "ellipsis_count_filter": "\n".join(f"{word} {word}s xyz…" for word in SEPARATE.split()[:20]) + "\n" + SEPARATE
+    + "\n" * 3,
+    "alphabetic_word_ratio_filter": SEPARATE + " " + " ".join(str(1000 + i) for i in range(30)),
+    "stop_word_filter": SEPARATE.replace("the and ", ""),
+    "repetition_line_count": "\n".join([SEPARATE, *["dog"] * 3]),
+    "repetition_paragraph_count": "\n\n".join([SEPARATE + "\nmuch more\nstill more\nand more\nagain so", "dog", "dog"]),
+    "repetition_line_chars": "\n".join([SEPARATE, *["x".join(SEPARATE.split()[2:40])] * 2, *"abcdefgh"]),
+    "repetition_top_2gram": " ".join(f"{word} wonderful occasion" for word in SEPARATE.split()),
+    "repetition_top_3gram": SEPARATE + " " + " ".join(f"{w}q of a b" for w in SEPARATE.split()[:40]) + " of a b" * 30,
+    "uppercase_ratio_line_modifier": SEPARATE.upper(),
+    "word_removal_ratio_filter": SEPARATE + "\n" + "\n".join("quack%d" % i for i in range(9)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", REASONS)
+def test_one_page_for_each_reason(rule):
+    found = heuristics(REASONS[rule])
+    assert isinstance(found, Drop)
+    assert found.rule == rule
+    assert found.value != found.threshold
+
+
+def test_a_page_of_plain_prose_stays_as_it_is():
+    assert heuristics(SEPARATE) == SEPARATE
+
+
+@pytest.mark.parametrize(("count", "kept"), [(49, False), (50, True), (100_000, True), (100_001, False)])
+def test_page_length_counts_both_ends_in(count, kept):
+    assert isinstance(rules.page_length_filter("w " * count), str) is kept
+
+
+def test_lines_that_only_count_or_shout_are_removed_and_the_rest_stays():
+    text = f"{SEPARATE}\n3 likes\n1,204 comments\nSUBSCRIBE NOW PLEASE\n2024\nRead more...\n\n{PROSE}"
+    assert heuristics(text) in (
+        f"{SEPARATE}\n\n{PROSE}",
+        Drop("word_removal_ratio_filter", pytest.approx(0.08, abs=0.1), 0.05),
+    )
+
+
+def test_an_ngram_that_covers_a_page_is_counted_once_for_each_word():
+    words = distinct(20).split()
+    drop = massive_web_repetition_filters(" ".join(words * 2))
+    assert isinstance(drop, Drop)
+    assert drop.rule == "repetition_repeated_5gram"
+    assert drop.value == 1.0
