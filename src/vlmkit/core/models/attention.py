@@ -158,8 +158,8 @@ def _refuse(module: nn.Module, kwargs: dict[str, object]) -> None:
         if kwargs.get(name) is not None:
             raise InputError(
                 f"{type(module).__name__} passes '{name}', which this attention does not know",
-                where=f"attention '{module.config._attn_implementation}'" if hasattr(module, "config") else "attention",
-                fix="use --attention eager for this model",
+                where="attention of this model",
+                fix="use the attention `eager` for this model",
             )
 
 

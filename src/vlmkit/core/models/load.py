@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import torch
 from huggingface_hub.errors import HFValidationError, StrictDataclassError
@@ -62,7 +63,7 @@ def load_causal_lm(
     place = resolve_device(device)
     with quiet():
         try:
-            model, report = AutoModelForCausalLM.from_pretrained(
+            loaded = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=config,
                 dtype=dtype or "auto",
@@ -74,8 +75,9 @@ def load_causal_lm(
             raise
         except FAULTS as error:
             raise _cannot_load(folder, config, error) from error
+    model, report = cast(tuple[PreTrainedModel, dict[str, set[str]]], loaded)
     _check_fit(folder, config, report)
-    return model.to(place).eval()
+    return cast(PreTrainedModel, model.to(place)).eval()  # type: ignore[arg-type]
 
 
 def save_model(

@@ -6,7 +6,6 @@ once, rotary positions, SwiGLU with both of its inputs fused, norms with a gain 
 
 import math
 from collections.abc import Callable
-from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,7 @@ from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import capture_outputs
 
@@ -100,7 +99,7 @@ class Attention(nn.Module):
         attention_mask: Tensor | None,
         rotation: tuple[Tensor, Tensor],
         past_key_values: Cache | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: object,
     ) -> tuple[Tensor, Tensor | None]:
         """Attend from x (B, S, E) to itself and to what the cache holds."""
         q, k, v = self.in_proj(x_BSE).chunk(3, dim=-1)
@@ -145,7 +144,7 @@ class Block(GradientCheckpointingLayer):
         attention_mask: Tensor | None,
         rotation: tuple[Tensor, Tensor],
         past_key_values: Cache | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: object,
     ) -> Tensor:
         """Transform the stream x (B, S, E)."""
         out, _ = self.attention(
@@ -161,8 +160,8 @@ class OpenLMPreTrainedModel(PreTrainedModel):
     config_class = OpenLMConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _no_split_modules = ("Block",)
-    _skip_keys_device_placement = ("past_key_values",)
+    _no_split_modules = ["Block"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -183,7 +182,7 @@ class OpenLMModel(OpenLMPreTrainedModel):
 
     def __init__(self, config: OpenLMConfig) -> None:
         super().__init__(config)
-        self.tok_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.tok_embeddings: nn.Module = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList([Block(config, index) for index in range(config.num_hidden_layers)])
         self.norm = GainNorm(config.hidden_size, eps=config.norm_eps)
         self.gradient_checkpointing = False
@@ -207,7 +206,7 @@ class OpenLMModel(OpenLMPreTrainedModel):
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: object,
     ) -> BaseModelOutputWithPast:
         """Hidden states (B, S, E) of tokens (B, S).
 
@@ -244,7 +243,7 @@ class OpenLMForCausalLM(OpenLMPreTrainedModel, GenerationMixin):
     def __init__(self, config: OpenLMConfig) -> None:
         super().__init__(config)
         self.model = OpenLMModel(config)
-        self.output = Linear(config.hidden_size, config.vocab_size, std=config.hidden_size**-0.5)
+        self.output: nn.Module = Linear(config.hidden_size, config.vocab_size, std=config.hidden_size**-0.5)
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Module:
@@ -266,7 +265,7 @@ class OpenLMForCausalLM(OpenLMPreTrainedModel, GenerationMixin):
         labels: Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | Tensor = 0,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: object,
     ) -> CausalLMOutputWithPast:
         """Logits (B, S, V) in float32 (or wider) of tokens (B, S); with labels (B, S) also the mean loss.
 

@@ -85,13 +85,13 @@ def causal_lm_config(arch: str, size: str, *, vocab_size: int, seq_len: int | No
         "num_attention_heads": chosen.num_heads,
         "max_position_embeddings": seq_len or chosen.seq_len,
     }
-    openlm = OpenLMConfig(**shape)
+    openlm = OpenLMConfig.from_dict(shape)
     if arch == "open_lm":
         return openlm
     shape |= {"intermediate_size": openlm.intermediate_size, "head_dim": openlm.head_dim, "tie_word_embeddings": False}
     if arch == "llama":
-        return LlamaConfig(**shape, bos_token_id=None, eos_token_id=None)
-    return Qwen3Config(**shape, num_key_value_heads=chosen.num_heads // 2)
+        return LlamaConfig.from_dict(shape | {"bos_token_id": None, "eos_token_id": None})
+    return Qwen3Config.from_dict(shape | {"num_key_value_heads": chosen.num_heads // 2})
 
 
 def count_parameters(model: PreTrainedModel) -> int:

@@ -15,10 +15,10 @@ The second pass gets cotangents a, b, c of dq, dk, dv. Let U = scale·(a kᵀ + 
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
 
 from vlmkit.core.ops.attention import fold, scores, unfold, visible
 from vlmkit.core.shapes import dims
@@ -36,9 +36,20 @@ def attend_twice(
     return _Attention.apply(q, k, v, visible(mask, q, k, causal=causal), scale)
 
 
+class _Context(Protocol):
+    """What torch hands to a function for its backward."""
+
+    scale: float
+    saved_tensors: tuple[Tensor, ...]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for the backward."""
+
+
 class _Attention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    def forward(ctx: _Context, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+        """Attention; keeps q, k, v, the result and the log-sum of exponentials."""
         out = q.new_empty(*q.shape[:3], v.shape[-1])
         lse = torch.empty(*q.shape[:3], 1, dtype=torch.promote_types(q.dtype, torch.float32), device=q.device)
         for rows in _blocks(q, k):
@@ -51,7 +62,8 @@ class _Attention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """The first pass."""
         q, k, v, out, lse, mask = ctx.saved_tensors
         return *_Backward.apply(q, k, v, grad, out.detach(), lse, mask, ctx.scale), None, None
 
@@ -61,7 +73,7 @@ class _Backward(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: _Context,
         q: Tensor,
         k: Tensor,
         v: Tensor,
@@ -71,6 +83,7 @@ class _Backward(torch.autograd.Function):
         mask: Tensor | None,
         scale: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """The first pass: dq, dk, dv."""
         wide = lse.dtype
         dq, dk, dv = q.new_empty(q.shape), k.new_zeros(k.shape, dtype=wide), v.new_zeros(v.shape, dtype=wide)
         for rows in _blocks(q, k):
@@ -87,8 +100,12 @@ class _Backward(torch.autograd.Function):
         return dq, dk.to(k.dtype), dv.to(v.dtype)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _Context, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor | None, ...]:
+        """The second pass, from the cotangents a, b, c of dq, dk, dv."""
+        if torch.is_grad_enabled():  # torch's once_differentiable would let a part of the third derivative through
+            raise RuntimeError(
+                "this attention is twice differentiable, not more: use plain attention, or create_graph=False"
+            )
         q, k, v, grad, out, lse, mask = ctx.saved_tensors
         scale, wide, kind = ctx.scale, lse.dtype, q.dtype
         to_q, to_grad = q.new_empty(q.shape), grad.new_empty(grad.shape)
