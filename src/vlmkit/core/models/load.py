@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from vlmkit.core.errors import CapabilityError, InputError, nearest
 from vlmkit.core.io.artifacts import find
-from vlmkit.core.io.files import atomic, write_text
+from vlmkit.core.io.files import atomic, remove, write_text
 from vlmkit.core.io.header import read_header, restamp
 from vlmkit.core.io.progress import log
 from vlmkit.core.models.register import OURS, register
@@ -70,6 +70,7 @@ def load_causal_lm(
                 attn_implementation=attention,
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # _check_fit refuses them, by name
             )
         except torch.OutOfMemoryError:
             raise
@@ -96,6 +97,7 @@ def save_model(
     if tokenizer is not None and model.generation_config is not None:
         model.generation_config.eos_token_id = tokenizer.eos_token_id
         model.generation_config.pad_token_id = tokenizer.pad_token_id
+    written: set[str] = set()
     with quiet(), tempfile.TemporaryDirectory(dir=folder, prefix=".model-") as scratch:
         model.save_pretrained(scratch)
         for source in sorted(p for p in Path(scratch).iterdir() if p.is_file()):
@@ -104,6 +106,10 @@ def save_model(
                 restamp(source, {"format": "pt"} | stamp)
             with atomic(folder / source.name) as temporary:
                 source.rename(temporary)
+            written.add(source.name)
+    for stale in folder.glob("model*.safetensors*"):  # of an earlier model: two sets of weights never mix
+        if stale.name not in written:
+            remove(stale)
     if tokenizer is not None:
         save_tokenizer(tokenizer, folder)
     if model.config.model_type in OURS:
@@ -147,10 +153,9 @@ def config_from(words: object, *, where: Path) -> PreTrainedConfig:
         return AutoConfig.for_model(**words)
     except FAULTS as error:
         name = words["model_type"]
-        hint = nearest(name, (*OURS, *CONFIG_MAPPING_NAMES))
-        raise InputError(
-            f"model_type '{name}' cannot be used: {first_line(error)}", where=str(where), fix=hint
-        ) from error
+        known = (*OURS, *CONFIG_MAPPING_NAMES)
+        hint = "correct the configuration" if name in known else nearest(name, known)
+        raise InputError(f"model_type '{name}' cannot be used: {gist(error)}", where=str(where), fix=hint) from error
 
 
 def check_weights(folder: Path) -> None:
@@ -227,9 +232,10 @@ def quiet() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, at most 200 letters."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def gist(error: BaseException) -> str:
+    """What an error says in at most 200 letters: its first line, and the next where that one announces it."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])[:200]
 
 
 def _cannot_load(folder: Path, config: PreTrainedConfig, error: BaseException) -> InputError:
@@ -239,9 +245,7 @@ def _cannot_load(folder: Path, config: PreTrainedConfig, error: BaseException) -
             where=str(folder),
             fix="give a model that predicts next tokens",
         )
-    return InputError(
-        f"this model cannot be loaded: {first_line(error)}", where=str(folder), fix="copy the folder again"
-    )
+    return InputError(f"this model cannot be loaded: {gist(error)}", where=str(folder), fix="copy the folder again")
 
 
 def _check_fit(folder: Path, config: PreTrainedConfig, report: dict[str, set[str]]) -> None:

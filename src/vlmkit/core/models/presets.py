@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedConfig, PreTrainedModel, Qwen3Config
 
 from vlmkit.core.errors import InputError, nearest
-from vlmkit.core.models.load import FAULTS, config_from, first_line, quiet
+from vlmkit.core.models.load import FAULTS, config_from, gist, quiet
 from vlmkit.core.models.open_lm import OpenLMConfig
 from vlmkit.core.models.register import register
 
@@ -61,7 +61,7 @@ def build_causal_lm(
             try:
                 model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
             except FAULTS as error:
-                what = f"'{config.model_type}' makes no causal language model: {first_line(error)}"
+                what = f"'{config.model_type}' makes no causal language model: {gist(error)}"
                 raise InputError(
                     what, where=arch, fix="give the configuration of a model that predicts next tokens"
                 ) from error
@@ -114,7 +114,7 @@ def _from_file(path: Path, *, vocab_size: int, seq_len: int | None) -> PreTraine
     try:
         words = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        what = f"this configuration cannot be read: {first_line(error)}"
+        what = f"this configuration cannot be read: {gist(error)}"
         raise InputError(what, where=str(path), fix="give a transformers config.json") from error
     config = config_from(words, where=path)
     config.vocab_size = vocab_size
