@@ -113,6 +113,22 @@ def test_gradients_of_a_padded_batch_equal_eager(name):
         torch.testing.assert_close(gradients[name][parameter], gradient, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["llama", "open_lm"])
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
+def test_autocast_gives_the_gradients_of_eager(name, kind):
+    batch, real = batch_of(kind)
+    gradients = {}
+    for implementation in ("float32", "eager", name):
+        model = model_of(kind)
+        set_attention(model, "eager" if implementation == "float32" else implementation)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=implementation != "float32"):
+            loss = output_of(model, batch, real).float().square().mean()
+        loss.backward()
+        gradients[implementation] = torch.cat([p.grad.flatten() for p in model.parameters()])
+    error = {name: (g - gradients["float32"]).norm() for name, g in gradients.items()}
+    assert error[name] < 2 * error["eager"]
+
+
 def squared_input_gradient(model, pixels):
     loss = model(pixel_values=pixels).logits.logsumexp(-1).sum()
     return torch.autograd.grad(loss, pixels, create_graph=True)[0].square().sum()

@@ -88,6 +88,19 @@ def test_the_stored_number_format_is_kept_unless_another_is_asked_for(tmp_path):
         torch.testing.assert_close(load_causal_lm(tmp_path, dtype=torch.float32)(TOKENS).logits, expected)
 
 
+def test_nothing_is_asked_of_the_network(folder, monkeypatch):
+    def refuse(*words, **more):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    load_causal_lm(folder)
+    with pytest.raises(InputError):
+        load_causal_lm(folder.parent / "gpt2")
+    with pytest.raises(InputError):
+        load_tokenizer(folder)
+
+
 def test_an_attention_may_be_chosen(folder):
     assert load_causal_lm(folder, attention="vlmkit_twice").config._attn_implementation == "vlmkit_twice"
     with pytest.raises(InputError, match="vlmkit_twise"):
@@ -127,7 +140,7 @@ DAMAGES = {  # what is done to a good folder -> (a word of the error, the name t
     "the index is broken": (lambda f: (f / "model.safetensors.index.json").write_text("{"), "index", "index.json"),
     "there are no weights": (weights_gone, "no weights", "mine"),
     "the config is missing": (lambda f: (f / "config.json").unlink(), "no model", "mine"),
-    "the config is broken": (lambda f: (f / "config.json").write_text("{,"), "config.json", "config.json"),
+    "the config is broken": (lambda f: (f / "config.json").write_text("{,"), "cannot be read", "config.json"),
     "the config names no type": (lambda f: (f / "config.json").write_text("{}"), "model_type", "config.json"),
     "the type is unknown": (lambda f: edit(f / "config.json", model_type="lamma"), "lamma", "config.json"),
     "there are more layers than weights": (lambda f: edit(f / "config.json", num_hidden_layers=3), "missing", "mine"),

@@ -28,6 +28,7 @@ from vlmkit.core.models.register import OURS, register
 from vlmkit.core.models.tokenizers import save_tokenizer
 
 CONFIG = "config.json"
+TRANSFORMERS = "give a config.json as transformers writes it"
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 FAULTS = (  # what transformers raises when a folder is not what it says
     OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, EOFError,
@@ -69,6 +70,7 @@ def load_causal_lm(
                 dtype=dtype or "auto",
                 attn_implementation=attention,
                 local_files_only=True,
+                trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # _check_fit refuses them, by name
             )
@@ -123,39 +125,28 @@ def read_lineage(folder: Path) -> dict[str, str]:
     return {}
 
 
-def read_config(folder: Path) -> PreTrainedConfig:
-    """The configuration in a transformers folder.
+def read_config(path: Path) -> PreTrainedConfig:
+    """The configuration in a transformers folder, or in a JSON file of its form.
 
     Raises:
         InputError: it is missing, cannot be read, or names an architecture that transformers does not know.
     """
     register()
-    path = folder / CONFIG
-    if not path.is_file():
-        raise InputError("no model here: config.json is missing", where=str(folder), fix="give a transformers folder")
+    file = path / CONFIG if path.is_dir() else path
     try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        words = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"config.json cannot be read: {error}", where=str(path), fix="copy the folder again"
+            f"the configuration cannot be read: {gist(error)}", where=str(file), fix=TRANSFORMERS
         ) from error
-    return config_from(words, where=path)
-
-
-def config_from(words: object, *, where: Path) -> PreTrainedConfig:
-    """A configuration from what its JSON file says."""
-    register()
     if not isinstance(words, dict) or not isinstance(words.get("model_type"), str):
-        raise InputError(
-            "'model_type' is missing", where=str(where), fix="name the architecture, as transformers writes it"
-        )
+        raise InputError("'model_type' is missing", where=str(file), fix=TRANSFORMERS)
     try:
-        return AutoConfig.for_model(**words)
+        return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except FAULTS as error:
-        name = words["model_type"]
-        known = (*OURS, *CONFIG_MAPPING_NAMES)
+        name, known = words["model_type"], (*OURS, *CONFIG_MAPPING_NAMES)
         hint = "correct the configuration" if name in known else nearest(name, known)
-        raise InputError(f"model_type '{name}' cannot be used: {gist(error)}", where=str(where), fix=hint) from error
+        raise InputError(f"model_type '{name}' cannot be used: {gist(error)}", where=str(file), fix=hint) from error
 
 
 def check_weights(folder: Path) -> None:

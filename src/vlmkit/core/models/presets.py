@@ -4,7 +4,6 @@ N = 10,569,312 (11m), 78,914,048 (79m), 153,677,376 (154m), 411,616,256, 1,439,7
 with the vocabulary of 50,432: the parameters of Gadre et al. (arXiv 2403.08540) and DCLM (arXiv 2406.11794).
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedConfig, PreTrainedModel, Qwen3Config
 
 from vlmkit.core.errors import InputError, nearest
-from vlmkit.core.models.load import FAULTS, config_from, gist, quiet
+from vlmkit.core.models.load import FAULTS, gist, quiet, read_config
 from vlmkit.core.models.open_lm import OpenLMConfig
 from vlmkit.core.models.register import register
 
@@ -111,12 +110,7 @@ def flops_per_token(model: PreTrainedModel, *, seq_len: int | None = None) -> fl
 
 
 def _from_file(path: Path, *, vocab_size: int, seq_len: int | None) -> PreTrainedConfig:
-    try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        what = f"this configuration cannot be read: {gist(error)}"
-        raise InputError(what, where=str(path), fix="give a transformers config.json") from error
-    config = config_from(words, where=path)
+    config = read_config(path)
     config.vocab_size = vocab_size
     longest = getattr(config, "max_position_embeddings", None)
     if seq_len and longest and seq_len > longest:

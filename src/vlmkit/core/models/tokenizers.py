@@ -62,7 +62,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
     register()
     try:
-        return AutoTokenizer.from_pretrained(places[0], local_files_only=True)
+        return AutoTokenizer.from_pretrained(places[0], local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise InputError(
             f"this tokenizer cannot be read: {_first_line(error)}",

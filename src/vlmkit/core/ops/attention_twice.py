@@ -33,6 +33,9 @@ def attend_twice(
     dims("B H S D, B K T D", q=q, k=k)
     if mask is not None and mask.requires_grad:
         raise ValueError("attend_twice does not differentiate its mask")
+    if torch.is_autocast_enabled(q.device.type):  # the backward runs outside of autocast, and wants one number format
+        low = torch.get_autocast_dtype(q.device.type)
+        q, k, v = q.to(low), k.to(low), v.to(low)
     return _Attention.apply(q, k, v, visible(mask, q, k, causal=causal), scale)
 
 
