@@ -18,7 +18,7 @@ from vlmkit.core.evaluate.prompts import Item
 from vlmkit.core.evaluate.tasks import Form
 
 TIE = 1e-6  # nats; below this two means are equal, and the first choice wins whatever the order of a float32 sum
-BATCH_TOKENS = {"cpu": 8192, "cuda": 32768}  # measured: benchmarks/eval_scoring.py; more only takes memory
+BATCH_TOKENS = {"cpu": 2048, "cuda": 32768}  # a tiny model on two cores is fastest here: benchmarks/eval_scoring.py
 WORTHWHILE = 0.2  # a shared beginning is computed apart if that saves this part of a batch's tokens
 
 
@@ -75,7 +75,7 @@ def score(
         batch_tokens: tokens in memory at once (default: by the device).
         batch_size: sequences at once, instead of `batch_tokens`.
     """
-    budget = batch_tokens or BATCH_TOKENS.get(model.device.type, 8192)
+    budget = batch_tokens or BATCH_TOKENS[model.device.type]
     questions = [distinct(index, item) for index, item in enumerate(items)]
     for batch in batches(questions, batch_tokens=budget, batch_size=batch_size):
         spans = iter(forward(model, batch))
