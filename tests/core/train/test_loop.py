@@ -63,7 +63,7 @@ def test_accumulated_gradients_equal_those_of_the_whole_batch(tmp_path, micro):
     one = train(data, tokens=70 * 5 + 3, dtype=torch.float64)  # the last batch ends within a window
     many = train(data, tokens=70 * 5 + 3, dtype=torch.float64, micro=micro)
     for name, value in weights(one).items():
-        torch.testing.assert_close(weights(many)[name], value, rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(weights(many)[name], value, rtol=0, atol=1e-6)  # Llama norms in float32
     assert many.rows["loss"] == pytest.approx(one.rows["loss"], rel=1e-6)
 
 

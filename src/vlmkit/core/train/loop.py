@@ -129,9 +129,9 @@ def prepare(
     loss: Loss,
     *,
     optim: Optim,
-    autocast: torch.dtype | None,
-    seed: int,
-    ranks: Ranks,
+    autocast: torch.dtype | None = None,
+    seed: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Run:
     """A run at step 0: sharded or replicated over the ranks, with its optimizer."""
     objective = Objective(model, loss)
@@ -147,7 +147,7 @@ def measure(run: Run, batches: Batches) -> dict[str, float]:
     sums: dict[str, float] = {}
     items = 0
     run.model.eval()
-    generator = seed_all(run.seed, -1, run.ranks.rank, run.device)
+    generator = seed_all(run.seed, run.num_steps, run.ranks.rank, run.device)
     with torch.no_grad(), run.ranks.watch():
         for index in range(len(batches)):
             for piece in as_pieces(batches[index]):
@@ -159,6 +159,7 @@ def measure(run: Run, batches: Batches) -> dict[str, float]:
                 sums = {name: sums.get(name, 0.0) + value * weight for name, value in zip(named, values, strict=True)}
                 items += weight
             progress("validate", index + 1, len(batches), "batches")
+        run.ranks.settle(run.objective)
     run.model.train()
     return {name: value / items for name, value in sums.items()}
 

@@ -81,6 +81,11 @@ class Ranks:
             return objective.no_sync()
         return nullcontext()
 
+    def settle(self, objective: nn.Module) -> None:
+        """Give back the parameters that a forward pass without a backward pass has gathered (FSDP2)."""
+        if isinstance(objective, FSDPModule):
+            objective.reshard()
+
     def shares(self, pieces: Sequence[Batch], micro: int | None) -> list[tuple[Batch, float]]:
         """This rank's micro-batches of a global batch, each with its part of the whole; all ranks' parts add to 1.
 
