@@ -103,7 +103,7 @@ def word_removal_ratio_filter(text: str, *, previous_word_count: int, max_remove
 
 def newline_removal_modifier(text: str, *, max_consecutive: int = 2) -> str | Drop:
     """Shorten runs of more than two line feeds to two."""
-    return re.sub(r"\n{%d,}" % (max_consecutive + 1), "\n" * max_consecutive, text)
+    return re.sub(rf"\n{{{max_consecutive + 1},}}", "\n" * max_consecutive, text)
 
 
 def uppercase_ratio_line_modifier(text: str, *, max_ratio: float = 0.5) -> str | Drop:

@@ -42,7 +42,8 @@ def parse_response(block: bytes) -> Response:
 
 def unchunk(body: bytes) -> tuple[bytes, str]:
     """Undo chunked transfer encoding; a body that does not begin with a chunk's size was decoded before."""
-    parts, place = [], 0
+    parts: list[bytes] = []
+    place = 0
     while found := CHUNK.match(body, place):
         size = int(found[1], 16)
         if not size:

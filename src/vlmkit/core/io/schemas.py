@@ -13,7 +13,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "dropped": pa.schema(
         [
             ("id", TEXT), ("step", TEXT), ("rule", TEXT), ("value", REAL),
-            ("threshold", REAL), ("matched_id", TEXT), ("text", TEXT),
+            ("threshold", REAL), ("matched_id", TEXT), ("text", TEXT), ("url", TEXT), ("source", TEXT),
         ]
     ),
     "runs": pa.schema(

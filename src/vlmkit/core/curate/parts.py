@@ -1,0 +1,156 @@
+"""A part of the work with its results on the disk, so that a killed run goes on behind the parts that are done.
+
+A done part is a folder: kept and dropped rows as parquet, arrays of what deduplication needs to know of each kept row,
+and `done.json`, written last, with the counts and the digest of every file.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from vlmkit.core.curate import minhash
+from vlmkit.core.curate.dedup import text_digest
+from vlmkit.core.curate.work import Kept, Row, Settings, Tally, Worker
+from vlmkit.core.io.files import digest, files_below, remove, write_json
+from vlmkit.core.io.inflate import Damage
+from vlmkit.core.io.sources import Part
+from vlmkit.core.io.spool import read_array, write_array
+from vlmkit.core.io.tables import write_table
+from vlmkit.core.io.web import Page, Reading, read_slice
+
+ROWS_HELD, CHARS_HELD = 4000, 16 << 20  # rows and characters that wait for being written
+DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A part that is done: its folder, how many rows it kept, and its tally."""
+
+    folder: Path
+    kept: int
+    tally: Tally
+
+    def files(self, kind: str) -> list[Path]:
+        """The parquet files of its kept or dropped rows."""
+        return sorted(self.folder.glob(f"{kind}-*.parquet"))
+
+    def array(self, name: str) -> np.ndarray:
+        """One of the arrays on its kept rows (`drop_ids`: on its dropped ones)."""
+        return read_array(self.folder / f"{name}.npy")
+
+
+class Bench:
+    """Where parts are worked on: the worker and the folder of all parts."""
+
+    def __init__(self, settings: Settings, root: Path) -> None:
+        self.worker, self.root = Worker(settings), root
+
+
+def work_on(bench: Bench, number: int, part: Part) -> Tally:
+    """Work on one part and leave it done; its tally."""
+    folder = part_folder(bench.root, number)
+    remove(folder)
+    tally = Tally()
+    pages = read_part(part, bench.worker.settings.reading)
+    rows = _Rows(folder, bench.worker.settings.dedup)
+    for found in bench.worker.pages(pages, tally):
+        rows.add(found, tally)
+    rows.close()
+    record = {
+        "kept": rows.count,
+        "tally": vars(tally),
+        "files": {path.name: digest(path) for path in files_below(folder)},
+    }
+    write_json(folder / DONE, record)
+    return tally
+
+
+def part_folder(root: Path, number: int) -> Path:
+    """The folder of a part."""
+    return root / f"{number:06d}"
+
+
+def read_part(part: Part, reading: Reading) -> Iterator[Page | Damage]:
+    """All pages of a part, in order."""
+    for piece in part:
+        yield from read_slice(piece, reading)
+
+
+def find_done(root: Path, number: int) -> Done | None:
+    """A part as it was left, or None when it is not done, or its files are not those that were written."""
+    folder = part_folder(root, number)
+    if not (folder / DONE).is_file():
+        return None
+    record = json.loads((folder / DONE).read_text(encoding="utf-8"))
+    if any(not (folder / name).is_file() or digest(folder / name) != sha for name, sha in record["files"].items()):
+        return None
+    counts = {name: Counter(record["tally"][name]) for name in ("kept", "dropped", "rules")}
+    return Done(folder, record["kept"], Tally(**counts, seconds=record["tally"]["seconds"]))
+
+
+class _Rows:
+    """Writes the rows of a part as they come, and the arrays on them at the end."""
+
+    def __init__(self, folder: Path, dedup: tuple[str, ...]) -> None:
+        self.folder, self.dedup = folder, dedup
+        self.count = 0
+        self._waiting: dict[str, list[Row]] = {"kept": [], "dropped": []}
+        self._chars = Counter[str]()
+        self._written = Counter[str]()
+        self._ids: dict[str, list[int]] = {"kept": [], "dropped": []}
+        self._given: list[bool] = []
+        self._digests: list[bytes] = []
+        self._bands: list[np.ndarray] = []
+
+    def add(self, found: Kept | Row, tally: Tally) -> None:
+        """Take one row."""
+        kind, row = ("kept", found.row) if isinstance(found, Kept) else ("dropped", found)
+        text = str(row["text"])
+        self._ids[kind].append(xxhash.xxh3_64_intdigest(str(row["id"])))
+        if isinstance(found, Kept):
+            self.count += 1
+            self._given.append(found.given)
+            begun = time.perf_counter()
+            self._mark(text)
+            tally.spend("dedup", begun)
+        self._waiting[kind].append(row)
+        self._chars[kind] += len(text)
+        if len(self._waiting[kind]) >= ROWS_HELD or self._chars[kind] >= CHARS_HELD:
+            self._write(kind)
+
+    def _mark(self, text: str) -> None:
+        if "exact" in self.dedup:
+            self._digests.append(text_digest(text))
+        if "minhash" in self.dedup:
+            shingles = minhash.shingles(text)
+            nothing = np.zeros(minhash.BANDS, dtype=np.uint64)  # a text without words is near no other
+            self._bands.append(minhash.bands(minhash.signature(shingles)) if len(shingles) else nothing)
+
+    def _write(self, kind: str) -> None:
+        path = self.folder / f"{kind}-{self._written[kind]:05d}.parquet"
+        write_table(path, self._waiting[kind], kind="documents" if kind == "kept" else "dropped")
+        self._waiting[kind], self._chars[kind] = [], 0
+        self._written[kind] += 1
+
+    def close(self) -> None:
+        """Write what waits, and the arrays."""
+        for kind in self._waiting:
+            if self._waiting[kind]:
+                self._write(kind)
+        arrays = {
+            "ids": np.array(self._ids["kept"], dtype=np.uint64),
+            "drop_ids": np.array(self._ids["dropped"], dtype=np.uint64),
+            "given": np.array(self._given, dtype=np.bool_),
+        }
+        if "exact" in self.dedup:
+            arrays["digests"] = np.frombuffer(b"".join(self._digests), dtype=np.uint64).reshape(-1, 2)
+        if "minhash" in self.dedup:
+            arrays["bands"] = np.array(self._bands, dtype=np.uint64).reshape(-1, minhash.BANDS).T
+        for name, array in arrays.items():
+            write_array(self.folder / f"{name}.npy", array)

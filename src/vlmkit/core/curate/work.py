@@ -1,0 +1,200 @@
+"""One part of the work: pages in, kept and dropped rows out, with what deduplication needs to know of each.
+
+A page goes through extraction, language identification and the heuristic rules, and leaves at the first that drops it.
+Nothing here depends on other pages, so parts can be worked on in any order, anywhere.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vlmkit.core.curate.extract import EXTRACTORS
+from vlmkit.core.curate.heuristics import heuristics
+from vlmkit.core.curate.language import Identifier
+from vlmkit.core.curate.rules import Drop
+from vlmkit.core.io.encodings import clean
+from vlmkit.core.io.inflate import Damage
+from vlmkit.core.io.web import Page, Reading
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides what happens to a page."""
+
+    stages: tuple[str, ...]
+    extractor: str
+    languages: tuple[str, ...]
+    language_threshold: float
+    language_model: Path | None
+    reading: Reading
+    dedup: tuple[str, ...] = ()
+
+
+@dataclass
+class Tally:
+    """What happened so far: pages kept by each stage, drops by stage and rule, seconds of work by stage."""
+
+    kept: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, other: "Tally") -> None:
+        """Add what another tally counted."""
+        self.kept += other.kept
+        self.dropped += other.dropped
+        self.rules += other.rules
+        for stage, seconds in other.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    def drop(self, stage: str, rule: str) -> None:
+        """Count one drop."""
+        self.dropped[stage] += 1
+        self.rules[rule] += 1
+
+    def spend(self, stage: str, since: float) -> float:
+        """Count the seconds since a moment for a stage; the moment now."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - since
+        return now
+
+    def funnel(self, stages: Sequence[str]) -> dict[str, object]:
+        """What each stage kept and dropped and how long it worked, and the drops of each rule, most first."""
+        found = [
+            {"name": n, "kept": self.kept[n], "dropped": self.dropped[n], "seconds": round(self.seconds.get(n, 0.0), 3)}
+            for n in ("read", *stages)
+        ]
+        return {"stages": found, "rules": dict(sorted(self.rules.items(), key=lambda rule: (-rule[1], rule[0])))}
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """The sum of tallies."""
+    found = Tally()
+    for tally in tallies:
+        found.add(tally)
+    return found
+
+
+@dataclass
+class Kept:
+    """A page that is kept so far, as a row of documents, and whether its id was given."""
+
+    row: Row
+    given: bool
+
+
+class Worker:
+    """The settings, and the language identifier once it is loaded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        wanted = "language" in settings.stages and settings.language_model
+        self.identifier = Identifier(wanted) if wanted else None
+        self.extract = EXTRACTORS[settings.extractor]
+
+    def pages(self, pages: Iterable[Page | Damage], tally: Tally) -> Iterator[Kept | Row]:
+        """Each page as a kept document or as a row of the drop log, in order."""
+        source = iter(pages)
+        while True:
+            begun = time.perf_counter()
+            page = next(source, None)
+            tally.spend("read", begun)
+            if page is None:
+                return
+            if isinstance(page, Damage):
+                tally.drop("read", page.rule)
+                yield damage_row(page)
+            else:
+                yield self.page(page, tally)
+
+    def page(self, page: Page, tally: Tally) -> Kept | Row:
+        """One page through the stages."""
+        row: Row = {
+            "id": page.id or page_id(page),
+            "text": "",
+            "url": page.url,
+            "source": page.source,
+            "metadata": json.dumps(page.metadata, ensure_ascii=False, sort_keys=True, default=str),
+        }
+        row = {name: clean(value) if isinstance(value, str) else value for name, value in row.items()}
+        for stage, step in self.steps(page, row):
+            begun = time.perf_counter()
+            result = step(str(row["text"]))
+            tally.spend(stage, begun)
+            if isinstance(result, Drop):
+                tally.drop(stage, result.rule)
+                return dropped_row(row, stage, result)
+            tally.kept[stage] += 1
+            row["text"] = result
+        return Kept(row, page.id is not None)
+
+    def steps(self, page: Page, row: Row) -> Iterator[tuple[str, Callable[[str], str | Drop]]]:
+        """The stages that a page goes through, in order."""
+        stages = self.settings.stages
+        if "extract" in stages:
+            yield "read", lambda text: text
+        yield "extract" if "extract" in stages else "read", lambda _: self.text_of(page)
+        if self.identifier and "language" in stages:
+            yield "language", lambda text: self.in_language(text, row)
+        if "heuristics" in stages:
+            yield "heuristics", heuristics
+
+    def text_of(self, page: Page) -> str | Drop:
+        """The text that a page brings, or the main text of its HTML."""
+        if page.html is not None:
+            return self.extract(page.html, page.charset)
+        text = clean(page.text or "")
+        return text if text.strip() else Drop("empty_text", 0, 1)
+
+    def in_language(self, text: str, row: Row) -> str | Drop:
+        """The text if it is in a wanted language; the language is noted."""
+        assert self.identifier is not None
+        settings = self.settings
+        found = self.identifier.judge(text, wanted=settings.languages, threshold=settings.language_threshold)
+        if isinstance(found, Drop):
+            return found
+        row["language"], row["language_score"] = found
+        return text
+
+
+def page_id(page: Page) -> str:
+    """An id made of a page's source and its content as it came."""
+    content = page.html if page.html is not None else (page.text or "").encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(page.source.encode("utf-8", "surrogatepass") + b"\0" + content, digest_size=16).hexdigest()
+
+
+def dropped_row(row: Row, step: str, drop: Drop, *, matched_id: str | None = None) -> Row:
+    """A row of the drop log for a document."""
+    return {
+        "id": row["id"],
+        "step": step,
+        "rule": drop.rule,
+        "value": None if math.isnan(drop.value) else float(drop.value),
+        "threshold": float(drop.threshold),
+        "matched_id": matched_id,
+        "text": row["text"],
+        "url": row["url"],
+        "source": row["source"],
+    }
+
+
+def damage_row(damage: Damage) -> Row:
+    """A row of the drop log for something that could not be read: its place as id and value, the reason as text."""
+    return {
+        "id": clean(f"{damage.source}@{damage.offset}"),
+        "step": "read",
+        "rule": damage.rule,
+        "value": float(damage.offset),
+        "threshold": None,
+        "matched_id": None,
+        "text": clean(damage.reason),
+        "url": None,
+        "source": clean(damage.source),
+    }

@@ -1,0 +1,160 @@
+"""Which files an input consists of, what each of them is, and how the work on them is cut into parts.
+
+Files are taken in the order of their names below the input, whatever order they are given in; the cut depends on their
+sizes alone. So the same files give the same parts on any machine, for any number of workers.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+
+from vlmkit.core.errors import InputError
+from vlmkit.core.io.archives import is_archive
+from vlmkit.core.io.artifacts import missing, unfinished
+from vlmkit.core.io.files import digest, files_below
+from vlmkit.core.io.manifest import NAME as MANIFEST
+from vlmkit.core.io.progress import log
+from vlmkit.core.io.tables import open_part
+
+FORMATS = {
+    ".warc": "archive", ".arc": "archive", ".wet": "archive",
+    ".html": "html", ".htm": "html", ".xhtml": "html",
+    ".jsonl": "json", ".ndjson": "json", ".json": "json",
+    ".parquet": "parquet",
+    ".txt": "text", ".text": "text",
+}  # fmt: skip
+COMPRESSIONS = (".gz", ".zst")
+SMALLEST_PART, LARGEST_PART, MANY_PARTS = 1 << 20, 32 << 20, 64
+FILES_PER_PART = 2000
+
+
+class Source(NamedTuple):
+    """One file: where it is, its name below the input, what it is, how many bytes."""
+
+    path: Path
+    name: str
+    format: str
+    size: int
+
+
+class Slice(NamedTuple):
+    """A stretch of a source: bytes, or row groups of a parquet file, from start up to stop (None: to the end)."""
+
+    source: Source
+    start: int = 0
+    stop: int | None = None
+
+
+Part = tuple[Slice, ...]
+
+
+def find_sources(inputs: Sequence[Path]) -> list[Source]:
+    """All readable files of files and folders, in the order of their names.
+
+    Raises:
+        InputError: an input does not exist, or nothing in it can be read.
+    """
+    found, skipped = [], []
+    for path in inputs:
+        if not path.exists():
+            raise missing(path)
+        for file, name in [(path, path.name)] if path.is_file() else below(path):
+            kind = format_of(file)
+            if kind:
+                found.append(Source(file, name, kind, file.stat().st_size))
+            else:
+                skipped.append(name)
+    if not found:
+        raise InputError(
+            f"nothing here can be read ({len(skipped)} files of other kinds)",
+            where=", ".join(map(str, inputs)),
+            fix="give WARC, ARC, HTML, JSON Lines, parquet or text files, or folders with such files",
+        )
+    if skipped:
+        log.warning("%d files are of no kind that can be read, and are left out: %s", len(skipped), shown(skipped))
+    return in_order(found)
+
+
+def below(folder: Path) -> list[tuple[Path, str]]:
+    """The files of a folder with their names; of a curated artifact only its documents."""
+    unfinished(folder)
+    inside = folder / "documents"
+    root = inside if (folder / MANIFEST).is_file() and inside.is_dir() else folder
+    files = [path for path in files_below(root) if path.name != MANIFEST]
+    return [(path, path.relative_to(root).as_posix()) for path in files]
+
+
+def format_of(path: Path) -> str | None:
+    """What a file is, by its name or else its first bytes; None for what cannot be read."""
+    name = path.name.lower()
+    for suffix in COMPRESSIONS:
+        name = name.removesuffix(suffix)
+    kind = FORMATS.get(Path(name).suffix)
+    if kind:
+        return kind
+    if is_archive(path):
+        return "archive"
+    with path.open("rb") as file:
+        return "parquet" if file.read(4) == b"PAR1" else None
+
+
+def in_order(sources: list[Source]) -> list[Source]:
+    """Sources by name; files of one name in several inputs by their content."""
+    names = [source.name for source in sources]
+    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    return sorted(sources, key=lambda s: (s.name, digest(s.path) if s.name in twice else ""))
+
+
+def shown(names: Sequence[str]) -> str:
+    """A few names of many."""
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+
+
+def plan_parts(sources: Sequence[Source]) -> list[Part]:
+    """Cut sources into parts of about equal size: large files that allow it are split, small ones gathered."""
+    total = sum(source.size for source in sources)
+    target = min(max(total // MANY_PARTS, SMALLEST_PART), LARGEST_PART)
+    parts: list[Part] = []
+    gathered: list[Slice] = []
+    held = 0
+    for source in sources:
+        slices = split(source, target)
+        if gathered and (len(slices) > 1 or held + source.size > target or len(gathered) >= FILES_PER_PART):
+            parts.append(tuple(gathered))
+            gathered, held = [], 0
+        if len(slices) > 1:
+            parts += [(piece,) for piece in slices]
+        else:
+            gathered += slices
+            held += source.size
+    return [*parts, tuple(gathered)] if gathered else parts
+
+
+def split(source: Source, target: int) -> list[Slice]:
+    """Slices of about `target` bytes, where the format can be entered in the middle."""
+    name = source.name.lower()
+    if source.size <= 2 * target:
+        return [Slice(source)]
+    if source.format == "parquet":
+        return row_groups(source, target)
+    lines = source.format == "json" and name.endswith((".jsonl", ".ndjson"))
+    if lines or (source.format == "archive" and name.endswith(".warc.gz")):
+        edges = [*range(0, source.size - target // 2, target)]
+        return [Slice(source, a, b) for a, b in zip(edges, [*edges[1:], None], strict=True)]
+    return [Slice(source)]
+
+
+def row_groups(source: Source, target: int) -> list[Slice]:
+    """Slices of whole row groups."""
+    metadata: pq.FileMetaData = open_part(source.path, None).metadata
+    slices, start, held = [], 0, 0
+    for group in range(metadata.num_row_groups):
+        held += metadata.row_group(group).total_byte_size
+        if held >= target:
+            slices.append(Slice(source, start, group + 1))
+            start, held = group + 1, 0
+    if start < metadata.num_row_groups or not slices:
+        slices.append(Slice(source, start, None))
+    return slices

