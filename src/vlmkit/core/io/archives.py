@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlmkit.core.io.http import is_whole, parse_headers
+from vlmkit.core.io.http import end_of_headers, is_whole, parse_headers
 from vlmkit.core.io.inflate import MAGIC, Damage, next_member, open_input, pieces
 from vlmkit.core.io.stream import Stream
 
@@ -132,7 +132,7 @@ class _Reader:
             return self.short(length, offset)
         ahead = self.stream.peek(length + 512)
         after = ahead[length:].lstrip(b"\r\n")
-        if not after or self.begins(after):
+        if not after or self.begins(after) or self.noise_follows(ahead, length):
             return self.stream.take(length), None
         inside = self.mark.search(ahead[:length])
         if inside:
@@ -140,6 +140,11 @@ class _Reader:
             return found, self.wrong(offset, f"it states {length:,} bytes, the next record begins after {len(found):,}")
         found = self.trimmed(self.rest(MAX_RECORD, start=max(length - 2, 0)))
         return found, self.wrong(offset, f"it states {length:,} bytes, the next record begins after {len(found):,}")
+
+    def noise_follows(self, ahead: bytes, length: int) -> bool:
+        """Whether a block ends where it should, in empty lines, and what comes then is no record."""
+        whole_head = not ahead.startswith(b"HTTP/") or end_of_headers(ahead[:length]) < length
+        return self.blank == 4 and whole_head and ahead[length : length + 4] == b"\r\n\r\n"
 
     def short(self, length: int, offset: int) -> tuple[bytes | None, Damage | None]:
         """A block that is not there as a whole: cut it at a record that it swallowed, or give it up."""

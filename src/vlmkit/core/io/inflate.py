@@ -14,6 +14,7 @@ import zstandard
 from vlmkit.core.errors import InputError
 
 BLOCK = 1 << 20  # bytes read at once
+ZSTD_BLOCK = 1 << 16  # the same for zstd, which may give thousands of times as many
 SAMPLE = 1 << 12  # bytes that show whether a gzip member begins
 MAGIC = b"\x1f\x8b\x08"
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -59,18 +60,20 @@ def open_input(path: Path) -> BinaryIO:
 
 
 def _zstd(file: BinaryIO, name: str) -> Iterator[Piece | Damage]:
-    with zstandard.ZstdDecompressor(max_window_size=1 << 31).stream_reader(file, read_across_frames=True) as reader:
-        done = 0
-        while True:
+    frames = zstandard.ZstdDecompressor(max_window_size=1 << 31)
+    frame, done, fresh = frames.decompressobj(), 0, True
+    while data := file.read(ZSTD_BLOCK):
+        while data:
             try:
-                data = reader.read(BLOCK)
+                out = frame.decompress(data)
             except zstandard.ZstdError as error:
                 yield Damage(name, file.tell(), "damaged_zstd", f"zstd cannot go on after {done:,} bytes: {error}")
                 return
-            if not data:
-                return
-            yield Piece(data, done, False)
-            done += len(data)
+            yield Piece(out, done, False)
+            done, data, fresh = done + len(out), frame.unused_data, frame.eof
+            frame = frames.decompressobj() if frame.eof else frame
+    if not fresh:
+        yield Damage(name, file.tell(), "truncated", f"a zstd frame ends before its end, after {done:,} bytes of text")
 
 
 class Members:

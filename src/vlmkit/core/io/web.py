@@ -63,7 +63,7 @@ def archive_pages(part: Slice) -> Iterator[Page | Damage]:
     for record in read_archive(source.path, source.name, start=part.start, stop=part.stop):
         if isinstance(record, Damage):
             yield record
-        elif record.kind not in SKIPPED_KINDS:
+        elif record.kind not in SKIPPED_KINDS and not record.url.startswith("metadata:"):  # wget's own log and words
             yield from record_pages(record, source.name)
 
 
