@@ -93,6 +93,28 @@ def test_scores_are_those_of_a_plain_forward_for_any_batch(tiny, arch, size):
         assert [span.mean for span in found[index]] == pytest.approx(plain(model, item), abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [
+        ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}),
+        ("bloom", {"hidden_size": 32, "n_layer": 2, "n_head": 2}),
+        ("mistral", {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+                     "num_key_value_heads": 1, "head_dim": 16, "sliding_window": 8}),
+    ],
+)  # fmt: skip
+def test_any_architecture_is_scored_on_copies_of_its_cache(tiny, kind, size):
+    """Learned positions, slopes instead of positions, and a window that is shorter than the shared beginning."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = tiny[1]
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, vocab_size=len(tokenizer), **size)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    items = items_of(tokenizer, ROWS)
+    for index, spans in score(model, items, batch_tokens=10**6):
+        assert [span.mean for span in spans] == pytest.approx(plain(model, items[index]), abs=1e-5)
+
+
 def test_accuracy_does_not_depend_on_the_batch_size(golden, golden_items):
     for name in ("commonsense_qa", "winograd", "bigbench_operators"):
         task, (items, _) = TASKS[name], golden_items(name)

@@ -23,10 +23,12 @@ class EvalConfig(Action):
     paper: ClassVar[str] = "DataComp-LM: In search of the next generation of training sets (Li et al., 2024)"
     examples: ClassVar[tuple[str, ...]] = (
         "vlmkit eval lm --task-data tasks --out scores",
-        "vlmkit eval lm-a lm-b --tasks core --task-data dclm-tasks --limit 200 --out scores",
+        "vlmkit eval lm --tasks pages_last_word,pages_word_order --task-data tasks --limit 50 --out quick",
     )
 
-    models: tuple[Path, ...] = argument(help="Model folders, or runs of `vlmkit pretrain`.", eats=("model",))
+    models: tuple[Path, ...] = argument(
+        help="Model folders, or runs of `vlmkit pretrain`.", metavar="MODEL", eats=("model",)
+    )
     task_data: Path = option(help="Folder of task files, one .jsonl a task.", panel=INPUTS, metavar="DIR")
     tasks: tuple[str, ...] = option(
         (), help="core, extended, or names of tasks; default: all that --task-data holds.", panel=INPUTS
@@ -76,10 +78,12 @@ class AggregateConfig(Action):
     paper: ClassVar[str] = EvalConfig.paper
     examples: ClassVar[tuple[str, ...]] = (
         "vlmkit eval aggregate scores",
-        "vlmkit eval aggregate dclm_evals.jsonl --json",
+        "vlmkit eval aggregate scores --json",
     )
 
-    files: tuple[Path, ...] = argument(help="Files of per-task scores, or folders of `vlmkit eval`.", eats=("scores",))
+    files: tuple[Path, ...] = argument(
+        help="Files of per-task scores, or folders of `vlmkit eval`.", metavar="FILE", eats=("scores",)
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "makes", "scores" if self.out else None)  # an artifact only where one is asked for
