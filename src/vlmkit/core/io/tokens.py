@@ -17,7 +17,7 @@ from vlmkit.core.io.files import atomic, remove
 from vlmkit.core.io.header import Entry, damaged, encode_header, read_header
 
 SHARDS = "tokens-*.safetensors"
-TYPES = {"U16": np.dtype("<u2"), "U32": np.dtype("<u4")}
+TYPES: dict[str, np.dtype] = {"U16": np.dtype("<u2"), "U32": np.dtype("<u4")}
 
 
 class TokenWriter:

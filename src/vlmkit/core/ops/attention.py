@@ -10,6 +10,8 @@ from torch import Tensor
 
 from vlmkit.core.shapes import dims
 
+HUGE = 3e38  # nearly the largest float32: a softmax over nothing but such scores is finite, and so is its gradient
+
 
 def attend(
     q: Tensor,
@@ -24,29 +26,28 @@ def attend(
     """Attention from q (B, H, S, D) to k, v (B, K, T, D): the result (B, H, S, D) and its weights (B, H, S, T).
 
     The mask broadcasts to (B, H, S, T): true where a query sees a key, or a number added to the score. `causal` lets
-    query i see keys 0..i. A query that sees nothing yields zero. `dropout` is the share of weights that are dropped.
+    query i see keys 0..i. A query whose mask is false throughout yields zero. `dropout` is the share of weights that is
+    dropped.
     """
     dims("B H S D, B K T D", q=q, k=k)
-    weights = softmax(scores(q, k, mask=visible(mask, q, k, causal=causal), scale=scale))
-    weights = F.dropout(weights, dropout).to(q.dtype)
+    mask = visible(mask, q, k, causal=causal)
+    weights = scores(q, k, mask=mask, scale=scale, hidden=-HUGE).softmax(dim=-1)
+    if mask is not None and mask.dtype == torch.bool:
+        weights = weights.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
+    weights = (F.dropout(weights, dropout) if dropout else weights).to(q.dtype)
     return unfold(fold(weights, k) @ v, q), weights
 
 
-def scores(q: Tensor, k: Tensor, *, mask: Tensor | None, scale: float) -> Tensor:
-    """Masked scores (B, H, S, T) of queries (B, H, S, D) and keys (B, K, T, D), in at least float32."""
+def scores(q: Tensor, k: Tensor, *, mask: Tensor | None, scale: float, hidden: float = -torch.inf) -> Tensor:
+    """Masked scores (B, H, S, T) of queries (B, H, S, D) and keys (B, K, T, D), in at least float32.
+
+    Where a boolean mask is false the score is `hidden`; other masks are added.
+    """
     raw = unfold(fold(q, k) @ k.transpose(-1, -2), q)
     raw = raw.to(torch.promote_types(raw.dtype, torch.float32)) * scale
     if mask is None:
         return raw
-    return raw.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else raw + mask
-
-
-def softmax(scores: Tensor) -> Tensor:
-    """Softmax over the last axis; zero where all scores are -inf."""
-    top = scores.detach().amax(dim=-1, keepdim=True)
-    weights = (scores - top.masked_fill(top == -torch.inf, 0.0)).exp()
-    total = weights.sum(dim=-1, keepdim=True)
-    return weights / total.masked_fill(total == 0.0, 1.0)
+    return raw.masked_fill(~mask, hidden) if mask.dtype == torch.bool else raw + mask
 
 
 def visible(mask: Tensor | None, q: Tensor, k: Tensor, *, causal: bool) -> Tensor | None:

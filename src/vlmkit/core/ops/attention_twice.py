@@ -23,7 +23,7 @@ from torch import Tensor
 from vlmkit.core.ops.attention import fold, scores, unfold, visible
 from vlmkit.core.shapes import dims
 
-BLOCK = 1 << 24  # weights that exist at a time: 64 MiB in float32
+BLOCK = 1 << 20  # weights that exist at a time: 4 MiB in float32, which a cache holds
 
 
 def attend_twice(
