@@ -1,0 +1,159 @@
+"""The points of a fit: runs with N, D, M, C and a loss, checked before anything is computed."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vlmkit.core.errors import InputError, nearest
+from vlmkit.core.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN, LAWS
+
+Columns = Mapping[str, np.ndarray]
+BOUNDARY = re.compile(r"^loss_(lo|hi)\d*_")  # ends of an interval, not losses
+UNITS = {"N": "parameters", "D": "tokens", "M": "tokens a parameter", "C": "FLOPs"}
+
+
+@dataclass(frozen=True)
+class Points:
+    """Runs (N,): parameters, tokens, FLOPs, observed values (NaN where unknown), and their names."""
+
+    size: np.ndarray
+    tokens: np.ndarray
+    flops: np.ndarray
+    value: np.ndarray
+    names: tuple[str, ...]
+
+    @property
+    def multiplier(self) -> np.ndarray:
+        """Tokens a parameter."""
+        return self.tokens / self.size
+
+    def __getitem__(self, rows: np.ndarray) -> "Points":
+        names = np.array(self.names, dtype=object)[rows]
+        return Points(self.size[rows], self.tokens[rows], self.flops[rows], self.value[rows], tuple(names))
+
+
+def rename(columns: Columns, names: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The columns, with further ones under the names that the laws know: NAME=COLUMN."""
+    for wanted in names.values():
+        column(columns, wanted, where="--map")
+    return {**columns, **{name: columns[source] for name, source in names.items()}}
+
+
+def complete(columns: Columns) -> dict[str, np.ndarray]:
+    """The columns with N, D, M and C, where three of them follow from two; in float64, so that no product overflows."""
+    full = dict(columns)
+    for name in UNITS:
+        if name in full and full[name].dtype != np.float64:
+            raise InputError(f"column '{name}' holds text", where="the table", fix=f"numbers of {UNITS[name]}")
+    known = {name for name in UNITS if name in full}
+    with np.errstate(all="ignore"):
+        if "N" not in known and known >= {"D", "M"}:
+            full["N"] = full["D"] / full["M"]
+        elif "N" not in known and known >= {"C", "D"}:
+            full["N"] = full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["D"])
+        if "N" in full and "D" not in known:
+            if "M" in known:
+                full["D"] = full["M"] * full["N"]
+            elif "C" in known:
+                full["D"] = full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["N"])
+    for name in ("N", "D"):
+        if name not in full:
+            raise InputError(
+                f"there is no column '{name}' ({UNITS[name]})",
+                where=f"the table has: {', '.join(list(columns)[:20])}",
+                fix=f"name it: --map {name}=COLUMN",
+            )
+    full.setdefault("M", full["D"] / full["N"])
+    full.setdefault("C", FLOPS_PER_PARAMETER_AND_TOKEN * full["N"] * full["D"])
+    return full
+
+
+def loss_column(columns: Columns, asked: str | None) -> str:
+    """The column of the loss: the one asked for, or the only one there is."""
+    if asked:
+        column(columns, asked, where="--loss-column")
+        return asked
+    found = [name for name in columns if (name == "loss" or name.startswith("loss_")) and not BOUNDARY.match(name)]
+    if "loss" in found:
+        return "loss"
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            f"{len(found)} columns are losses", where=", ".join(found), fix=f"choose one: --loss-column {found[0]}"
+        )
+    raise InputError(
+        "no column is a loss", where="the table", fix="name it: --loss-column COLUMN, or --map loss=COLUMN"
+    )
+
+
+def column(columns: Columns, name: str, *, where: str) -> np.ndarray:
+    """A column of numbers (N,) by its name.
+
+    Raises:
+        InputError: it is not there (the nearest name is suggested), or holds text.
+    """
+    if name not in columns:
+        raise InputError(f"there is no column '{name}'", where=where, fix=nearest(name, columns))
+    if columns[name].dtype != np.float64 and where != "--map":
+        raise InputError(f"column '{name}' holds no numbers", where=where, fix="name a column of numbers")
+    return columns[name]
+
+
+def points(columns: Columns, value: str) -> Points:
+    """The points of a table with N, D and C, and the observed values of one column."""
+    size = len(columns["N"])
+    names = columns["name"] if "name" in columns else np.array([f"row {row + 1}" for row in range(size)], dtype=object)
+    text = tuple(f"{name:g}" if isinstance(name, float) else str(name) for name in names)
+    return Points(columns["N"], columns["D"], columns["C"], columns[value], text)
+
+
+def check(runs: Points, *, value: str, law: str, fitted: bool) -> None:
+    """Refuse points from which nothing can be computed; `fitted` ones need a value.
+
+    Raises:
+        InputError: naming the run.
+    """
+    for name, numbers in (("N", runs.size), ("D", runs.tokens), ("C", runs.flops), (value, runs.value)):
+        bad = ~(np.isfinite(numbers) & (numbers > 0))
+        if name == value and not fitted:
+            bad &= ~np.isnan(numbers)  # a run that is not measured yet may be predicted
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            shown = "missing" if np.isnan(numbers[row]) else f"{numbers[row]:g}"
+            raise InputError(
+                f"{name} is {shown}, but has to be a positive number",
+                where=f"run '{runs.names[row]}' ({int(bad.sum())} such in all)",
+                fix="mend the table, or leave the run out with --where",
+            )
+    if not fitted:
+        return
+    varying = [("N", runs.size), ("D", runs.tokens), (value, runs.value)]
+    if LAWS[law].num_exponents == 1:
+        varying.append(("M", runs.multiplier))
+    for name, numbers in varying if len(runs.names) > 1 else ():
+        if np.ptp(numbers) <= 1e-9 * np.abs(numbers).max():
+            why = " (then N and D cannot be told apart)" if name == "M" else ""
+            raise InputError(
+                f"{name} is {numbers[0]:g} in all runs of the fit{why}", where=name, fix="add runs that differ in it"
+            )
+    duplicates(runs)
+
+
+def duplicates(runs: Points) -> None:
+    """Refuse a run that is there twice: it would count double, and make the intervals too narrow."""
+    rows = list(zip(runs.names, runs.size, runs.tokens, runs.value, strict=True))
+    named = not runs.names[0].startswith("row ")
+    seen: set[tuple[object, ...]] = set()
+    for row in rows:
+        key = row if named else row[1:]
+        if key in seen:
+            raise InputError("a run is there twice", where=f"run '{row[0]}'", fix="give each run once")
+        seen.add(key)
+
+
+def no_points() -> Points:
+    """No runs at all."""
+    return Points(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0), ())
