@@ -1,5 +1,4 @@
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ import vlmkit
 from vlmkit.core.models.open_lm import OpenLMConfig, OpenLMForCausalLM, from_open_lm, to_open_lm
 
 vlmkit.register()
-GOLDEN = Path(__file__).parent / "golden"  # OpenLM's own weights, inputs and logits, see the README there
 SHAPE = {"vocab_size": 131, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
@@ -24,9 +22,10 @@ def some_tokens(*shape, seed=1):
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager", "vlmkit_plain", "vlmkit_twice"])
-def test_logits_are_those_of_the_original_code(attention):
-    model, expected = tiny(), load_file(GOLDEN / "open_lm_expected.safetensors")
-    model.load_state_dict(from_open_lm(load_file(GOLDEN / "open_lm_weights.safetensors")))
+def test_logits_are_those_of_the_original_code(attention, shared):
+    vectors = shared("open-lm-vectors")
+    model, expected = tiny(), load_file(vectors / "expected.safetensors")
+    model.load_state_dict(from_open_lm(load_file(vectors / "weights.safetensors")))
     model.set_attn_implementation(attention)
     with torch.no_grad():
         out = model(expected["input_ids"], labels=expected["input_ids"])
