@@ -31,6 +31,7 @@ class Spec:
 COMMANDS = {
     "sample": Spec("sample", "Make inputs to try the other commands on, from what is installed on this machine.", "Data"),
     "curate": Spec("curate", "Turn web pages into a training corpus: text, filters, duplicates, tokens.", "Data"),
+    "pretrain": Spec("pretrain", "Train a language model on documents or tokens, to an exact token budget.", "Models"),
     "eval": Spec("eval", "Score language models on in-context tasks; CORE and EXTENDED.", "Models"),
     "fit-scaling": Spec("fit_scaling", "Fit a scaling law to runs and predict larger ones, with honest intervals.", "Models"),
     "inspect": Spec("inspect", "Show any artifact, table, model or archive as a person would want it.", "Look"),

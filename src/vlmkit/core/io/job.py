@@ -61,6 +61,7 @@ class Result:
     reused: bool = False
     next: str = ""
     ok: bool = True  # False for a check that says no (exit 1)
+    shown: dict[str, object] | None = None  # what people see, where it is not the values as they are
 
 
 @dataclass
@@ -99,6 +100,15 @@ class Job:
             self.started = json.loads(sheet.read_text(encoding="utf-8"))["started"]
         else:
             write_json(sheet, {"config_digest": self.config_digest, "config": self.settings, "started": self.started})
+
+    def abandon(self) -> None:
+        """Undo `begin` for a run whose input turns out to be wrong: a refused command leaves nothing behind."""
+        if self._lock:
+            self._lock.close()
+        if not self.resuming:
+            remove(self.state)
+            if not any(self.folder.iterdir()):
+                self.folder.rmdir()
 
     def finish(self, values: dict[str, object], *, logs: Sequence[str] = (), next: str = "") -> Result:
         """Digest the outputs, write the manifest last, drop the scratch, and give the result to report."""

@@ -252,6 +252,14 @@ def log_row(run: Run, values: Mapping[str, float]) -> None:
     progress("train", run.step, run.num_steps, "steps", **shown)
 
 
+def log_table(run: Run) -> list[dict[str, object]]:
+    """The metrics as rows of a table, one a step."""
+    names = [*("step", "tokens", "loss", "lr"), *sorted(run.rows.keys() - {"step", "tokens", "loss", "lr"})]
+    counts = {"step", "tokens"}
+    columns = zip(*(run.rows[name] for name in names), strict=True)
+    return [{n: int(v) if n in counts else v for n, v in zip(names, values, strict=True)} for values in columns]
+
+
 def not_finite(run: Run, name: str, value: float) -> RunError:
     """The error for a loss or a gradient that is no number."""
     what = "loss" if name == "loss" else "gradient"

@@ -45,6 +45,7 @@ class Ranks:
     world: int = 1
     kind: Kind = "ddp"
     mesh: DeviceMesh | None = None
+    device: torch.device | None = None  # of this process, when a launcher has chosen it
 
     @property
     def alone(self) -> bool:
@@ -162,11 +163,13 @@ def joined(
     """
     rank = int(os.environ["RANK"]) if rank is None else rank
     world = int(os.environ["WORLD_SIZE"]) if world is None else world
+    place = torch.device(device)
     if device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count())))
+        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", rank % torch.cuda.device_count())))
+        torch.cuda.set_device(place)
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=world, timeout=PATIENCE)
-    ranks = Ranks(rank, world, kind, init_device_mesh(device, (world,)))
+    ranks = Ranks(rank, world, kind, init_device_mesh(device, (world,)), place)
     with ranks.watch():
         yield ranks
     dist.destroy_process_group()
