@@ -20,7 +20,7 @@ class Session:
 
     def __init__(self, command: str, action: str, *, json: bool, quiet: bool, verbose: bool) -> None:
         self.command, self.action, self.json = command, action, json
-        self.handler = Handler(quiet=quiet, verbose=verbose)
+        self.handler = Handler(quiet=quiet or not speaks(), verbose=verbose)
         self.started = time.perf_counter()
 
     def __enter__(self) -> "Session":
@@ -39,6 +39,8 @@ class Session:
     def show(self, result: Any) -> int:
         """Print a result; the exit code says whether a check said no."""
         self.handler.finish()
+        if not speaks():
+            return 0 if result.ok else 1
         if self.json:
             head: dict[str, Any] = {
                 "command": self.command,
@@ -156,7 +158,7 @@ def fail(error: VlmkitError, *, as_json: bool) -> int:
         print(f"  where: {error.where}", file=sys.stderr)
     if error.fix:
         print(f"  fix: {error.fix}", file=sys.stderr)
-    if as_json:
+    if as_json and speaks():
         print(
             dumps(
                 {
@@ -172,6 +174,11 @@ def fail(error: VlmkitError, *, as_json: bool) -> int:
         )
     sys.stdout.flush()
     return error.code
+
+
+def speaks() -> bool:
+    """Whether this process reports: of several that torchrun has started, the first one does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def dumps(value: object) -> str:
@@ -217,7 +224,7 @@ def render(result: Any, seconds: float) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-    section(console, "", result.values)
+    section(console, "", result.values if result.shown is None else result.shown)
     if result.artifact:
         what = "already there, made by the same words:" if result.reused else f"done in {seconds:.1f} s:"
         console.print(f"{what} {result.artifact}", style="bold", markup=False)

@@ -17,7 +17,7 @@ Space = Literal["raw", "log"]
 DEFAULTS: dict[str, tuple[Loss, Space]] = {
     "gadre": ("lsq", "raw"),
     "chinchilla": ("huber", "log"),
-    "chinchilla-tied": ("huber", "log"),
+    "chinchilla-tied": ("lsq", "raw"),
 }
 PREDICT = "Predict a model of N parameters trained on D tokens: --predict 7e9,140e9; repeats."
 INTERVAL = "Level of all intervals."
@@ -60,8 +60,8 @@ class FitScalingConfig(Action):
     outputs: ClassVar[str] = "law.json (formula, parameters, intervals, certificate), predictions.parquet, fit.svg"
     paper: ClassVar[str] = PAPER
     examples: ClassVar[tuple[str, ...]] = (
-        'vlmkit fit-scaling runs.csv --law gadre --target "N > 1e9" --out law',
-        'vlmkit fit-scaling lms/* scores --downstream err_avg --target "N == 1.3e6" --predict 1e7,2e8 --out law',
+        'vlmkit fit-scaling runs.csv --target "N > 1e9" --predict 7e9,140e9 --out law',
+        'vlmkit fit-scaling runs.csv --where "M >= 20" --fit-where "N < 1e9" --interval 0.8 --out law',
         "vlmkit fit-scaling runs.jsonl --law chinchilla --map N=params --map D=tokens --map loss=val_loss --out law",
     )
 
@@ -75,10 +75,12 @@ class FitScalingConfig(Action):
         help="gadre: E + (a M^eta + b M^-eta) C^-eta; chinchilla: E + A N^-alpha + B D^-beta; tied: alpha = beta.",
     )
     loss: Loss | None = option(
-        None, help="Least squares, Huber's loss or least absolute residuals. gadre: lsq; chinchilla: huber."
+        None, help="Least squares, Huber's loss or least absolute residuals; default: lsq, but huber for chinchilla."
     )
     delta: float = option(1e-3, help="Where Huber's loss turns linear, in the units of the residuals.")
-    space: Space | None = option(None, help="Residuals of the loss or of its logarithm. gadre: raw; chinchilla: log.")
+    space: Space | None = option(
+        None, help="Residuals of the loss or of its logarithm; default: raw, but log for chinchilla."
+    )
     loss_column: str | None = option(None, help="Column of the loss, needed when there are several.", panel=INPUTS)
     where: str | None = option(None, help="Runs to look at at all.", panel=INPUTS, metavar="EXPR")
     fit_where: str | None = option(

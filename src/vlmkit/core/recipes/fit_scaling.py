@@ -1,5 +1,7 @@
 """Scaling laws: read runs, fit, compare the targets with their truth, predict, save."""
 
+from dataclasses import replace
+
 from vlmkit.core.configs.fit_scaling import FitScalingConfig, sizes
 from vlmkit.core.io.files import write_json, write_text
 from vlmkit.core.io.job import Result, open_job
@@ -8,6 +10,7 @@ from vlmkit.core.io.tables import write_table
 from vlmkit.core.scaling.cautions import ranges
 from vlmkit.core.scaling.figure import svg
 from vlmkit.core.scaling.fitting import to_json
+from vlmkit.core.scaling.narrative import tell
 from vlmkit.core.scaling.points import rename
 from vlmkit.core.scaling.study import Roles, arrange, findings, fit_laws, picture, table
 
@@ -16,7 +19,7 @@ def run(config: FitScalingConfig) -> Result:
     """Fit a law and say what it predicts."""
     job = open_job(config)
     if job.stored:
-        return job.stored
+        return replace(job.stored, shown=tell(job.stored.values))
     roles = Roles(config.where, config.fit_where, config.target, config.downstream, config.downstream_fit_where)
     columns = rename(read_runs(config.tables), config.map or {})
     study = arrange(columns, roles, law=config.law, loss=config.loss_column)
@@ -37,4 +40,5 @@ def run(config: FitScalingConfig) -> Result:
     write_json(job.folder / "law.json", values | stored)
     write_table(job.folder / "predictions.parquet", table(study, fits, level=level), kind="predictions")
     write_text(job.folder / "fit.svg", svg(picture(study, fits, level=level)))
-    return job.finish(values, logs=("fit.svg",), next=f"vlmkit fit-scaling predict {config.out} --predict N,D")
+    done = job.finish(values, logs=("fit.svg",), next=f"vlmkit fit-scaling predict {config.out} --predict N,D")
+    return replace(done, shown=tell(values))

@@ -17,15 +17,7 @@ POSITIVE = {"E", "a", "b", "A", "B", "k"}
 def of_fit(fitted: Fit, x: np.ndarray, *, level: float) -> Iterator[str]:
     """Cautions about a fit to points at variables x (T, N)."""
     what = "the downstream fit" if fitted.law is DOWNSTREAM else "the fit"
-    if fitted.dof <= 0:
-        yield f"{what} has no degree of freedom: it passes through all {fitted.n} points and says nothing of its error"
-    elif fitted.dof <= FEW_DOF:
-        reach = quantile(level, fitted.dof)
-        yield (
-            f"{what} has {fitted.dof} degree{'s' * (fitted.dof > 1)} of freedom ({fitted.n} points, "
-            f"{fitted.law.num_parameters} parameters): its {level:.0%} interval reaches {reach:.1f} standard errors, "
-            "and the points say next to nothing about its error"
-        )
+    yield from of_freedom(fitted, level=level)
     for edge in fitted.certificate.bounds:
         yield f"{what} ends on the edge of what was searched ({edge}): the points do not determine it"
     for name, value in fitted.values.items():
@@ -36,6 +28,20 @@ def of_fit(fitted: Fit, x: np.ndarray, *, level: float) -> Iterator[str]:
     if fitted.dof > 0 and fitted.covariance is None:
         yield f"{what} does not determine all its parameters: there are no intervals"
     yield from weak_terms(fitted, x)
+
+
+def of_freedom(fitted: Fit, *, level: float) -> Iterator[str]:
+    """Cautions about how little the points say of their own error."""
+    what = "the downstream fit" if fitted.law is DOWNSTREAM else "the fit"
+    if fitted.dof <= 0:
+        yield f"{what} has no degree of freedom: it passes through all {fitted.n} points and says nothing of its error"
+    elif fitted.dof <= FEW_DOF:
+        reach = quantile(level, fitted.dof)
+        yield (
+            f"{what} has {fitted.dof} degree{'s' * (fitted.dof > 1)} of freedom ({fitted.n} points, "
+            f"{fitted.law.num_parameters} parameters): its {level:.0%} interval reaches {reach:.1f} standard errors, "
+            "and the points say next to nothing about its error"
+        )
 
 
 def weak_terms(fitted: Fit, x: np.ndarray) -> Iterator[str]:

@@ -120,7 +120,8 @@ def influence(problem: Problem, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if problem.loss == "lsq":
         return np.full_like(r, np.sqrt(np.mean(r**2))), np.ones_like(r)
     low, high = np.percentile(r, [25, 75])
-    width = 2.12 * min(float(np.std(r)), float(high - low) / 1.349) * r.size**-0.2 + 1e-300  # twice the rule of thumb
+    width = 2.12 * min(float(np.std(r)), float(high - low) / 1.349) * r.size**-0.2  # twice the rule of thumb
+    width = max(width, 1e-12 * (1.0 if problem.space == "log" else float(problem.y.max())))
     if problem.loss == "lad":
         force, stiffness = np.ones_like(r), np.sqrt(2 / np.pi) / width * np.exp(-((r / width) ** 2) / 2)
     else:

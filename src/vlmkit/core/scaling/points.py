@@ -65,8 +65,9 @@ def complete(columns: Columns) -> dict[str, np.ndarray]:
                 where=f"the table has: {', '.join(list(columns)[:20])}",
                 fix=f"name it: --map {name}=COLUMN",
             )
-    full.setdefault("M", full["D"] / full["N"])
-    full.setdefault("C", FLOPS_PER_PARAMETER_AND_TOKEN * full["N"] * full["D"])
+    with np.errstate(all="ignore"):  # what is no number is refused later, where it is used
+        full.setdefault("M", full["D"] / full["N"])
+        full.setdefault("C", FLOPS_PER_PARAMETER_AND_TOKEN * full["N"] * full["D"])
     return full
 
 

@@ -17,7 +17,7 @@ from vlmkit.core.scaling.laws import Law
 Loss = Literal["lsq", "huber", "lad"]
 Space = Literal["raw", "log"]
 EXPONENT_RANGE = (0.01, 40.0)  # times the spread of the variable: from a straight line to a step
-SCAN = {1: 600, 2: 64}  # points a dimension
+SCAN = {1: 600, 2: 48}  # points a dimension
 POLISHED = 6  # the best minima of the scan are polished
 ROUNDING = 4 * np.finfo(np.float64).eps
 
@@ -110,7 +110,10 @@ def project(
     total = weights.sum()
     middle = (weights @ y) / total
     rate = theta[:, list(law.exponents)]  # (G, T)
-    columns = -np.expm1(-rate[:, :, None] * x[None]) / rate[:, :, None]  # (G, T, N)
+    columns = np.empty((*rate.shape, y.size))  # (G, T, N)
+    for term in range(law.num_terms):
+        alone, at = np.unique(rate[:, term], return_inverse=True)
+        columns[:, term] = (-np.expm1(-alone[:, None] * x[term]) / alone[:, None])[at]
     means = columns @ weights / total
     columns -= means[:, :, None]
     weighted = columns * weights
@@ -140,7 +143,7 @@ def polish(problem: Problem, start: np.ndarray) -> tuple[float, np.ndarray]:
     if problem.loss != "lad":
         return descend(lambda p: evaluate(problem, p), start)
     scale = float(np.median(np.abs(residuals(problem, start)))) or 1.0
-    for power in range(9):  # the least absolute residuals are the limit of Huber's loss for small delta
+    for power in (0, 1, 2, 4, 6):  # the least absolute residuals are the limit of Huber's loss for small delta
         smooth = Problem(problem.law, problem.x, problem.y, "huber", scale * 10.0**-power, problem.space)
         _, start = descend(lambda p, s=smooth: evaluate(s, p), start)  # type: ignore[misc]
     return interpolate(problem, start)

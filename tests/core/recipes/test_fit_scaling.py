@@ -1,0 +1,247 @@
+"""`vlmkit fit-scaling` as a whole: what it prints, writes and refuses."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from vlmkit.core.configs.fit_scaling import FitScalingConfig, FitScalingPredictConfig
+from vlmkit.core.errors import InputError
+from vlmkit.core.recipes.fit_scaling import run
+from vlmkit.core.recipes.fit_scaling_predict import run as predict
+
+TABLE_2 = {
+    "where": "dataset == 'rpj'",
+    "loss_column": "loss_c4_val",
+    "fit_where": "(M == 20 and N < 1e9) or (M == 320 and N < 2e7)",
+    "downstream": "err_avg17",
+    "downstream_fit_where": "(M == 20 and N < 2e9) or (M == 320 and N < 2e7)",
+    "target": "N > 1e9",
+}
+TARGET_KEYS = {
+    "name", "N", "D", "M", "true", "predicted", "low", "high", "relative_error", "inside", "downstream_true",
+    "downstream_predicted", "downstream_low", "downstream_high", "downstream_relative_error",
+}  # fmt: skip
+KEYS = {
+    "law", "params", "derived", "intervals", "objective", "rss", "dof", "n", "certificate", "warnings", "targets",
+    "predictions",
+}  # fmt: skip
+
+
+def runs(path, *, noise=0.002, columns=("name", "N", "D", "loss"), drop=()):
+    """A csv of 20 runs of a known law."""
+    generator = np.random.default_rng(0)
+    lines = [",".join(columns)]
+    for size in np.geomspace(1e6, 1e8, 5):
+        for multiplier in (5, 20, 80, 320):
+            tokens = multiplier * size
+            loss = (1.8 + 480 * size**-0.35 + 2100 * tokens**-0.35) * np.exp(noise * generator.standard_normal())
+            lines.append(f"r{len(lines)},{size:.0f},{tokens:.0f},{loss!r}".replace("np.float64(", "").replace(")", ""))
+    path.write_text("\n".join(line for number, line in enumerate(lines) if number not in drop) + "\n")
+    return path
+
+
+def refused(table, tmp_path, **words):
+    with pytest.raises(InputError) as caught:
+        run(FitScalingConfig(tables=(table,), out=tmp_path / "refused", **words))
+    assert not (tmp_path / "refused").exists()
+    return caught.value
+
+
+def test_table_2_in_one_line(shared, tmp_path):
+    table = shared("scaling") / "gadre_c4_rpj.parquet"
+    values = run(
+        FitScalingConfig(tables=(table,), law="gadre", out=tmp_path / "law", predict=("7e9,140e9",), **TABLE_2)
+    ).values
+    assert set(values) >= KEYS
+    assert set(values["params"]) == {"E", "a", "b", "eta", "downstream"}
+    assert set(values["params"]["downstream"]) == {"eps", "k", "gamma"}
+    assert set(values["derived"]) == {"A", "B", "alpha", "M_star"}
+    assert values["dof"] == 1
+    assert any("1 degree of freedom" in text for text in values["warnings"])
+    targets = {(round(row["N"] / 1e9, 1), row["M"]): row for row in values["targets"]}
+    assert len(targets) == 3
+    for key, loss, error in (((1.4, 640), 0.7103, 3.6365), ((6.9, 20), 0.7320, 0.0464)):
+        assert set(targets[key]) >= TARGET_KEYS
+        assert 100 * targets[key]["relative_error"] == pytest.approx(loss, abs=5e-5)
+        assert 100 * targets[key]["downstream_relative_error"] == pytest.approx(error, abs=5e-5)
+    big = targets[6.9, 20]
+    assert (big["high"] - big["low"]) / 2 == pytest.approx(1.06, rel=0.05)
+    assert big["inside"] is True
+    assert {"N", "D", "predicted", "low", "high"} <= set(values["predictions"][0])
+    stored = json.loads((tmp_path / "law" / "law.json").read_text())
+    assert json.loads(json.dumps(values)).items() <= stored.items()
+
+
+def test_the_artifact_is_whole_and_the_same_every_time(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    words = {"tables": (table,), "target": "N > 9e7", "predict": ("1e9,2e10",)}
+    first = run(FitScalingConfig(out=tmp_path / "a", **words))
+    run(FitScalingConfig(out=tmp_path / "b", **words))
+    files = ("law.json", "predictions.parquet", "fit.svg")
+    digests = [
+        {name: hashlib.sha256((tmp_path / out / name).read_bytes()).hexdigest() for name in files} for out in "ab"
+    ]
+    assert digests[0] == digests[1]
+    manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
+    assert manifest["kind"] == "law"
+    assert manifest["logs"] == ["fit.svg"]
+    again = run(FitScalingConfig(out=tmp_path / "a", **words))
+    assert again.reused
+    assert again.values == json.loads(json.dumps(first.values))
+    rows = pq.read_table(tmp_path / "a" / "predictions.parquet").to_pylist()
+    assert [row["role"] for row in rows].count("target") == 4
+    assert [row["role"] for row in rows].count("fit") == 16
+    svg = (tmp_path / "a" / "fit.svg").read_text()
+    assert "training compute C (FLOPs)" in svg
+    assert str(tmp_path) not in svg
+
+
+def test_a_stored_law_predicts_what_the_fit_predicted(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    fitted = run(FitScalingConfig(tables=(table,), out=tmp_path / "law", predict=("1e9,2e10", "1e8,1e9")))
+    later = predict(FitScalingPredictConfig(law=tmp_path / "law", predict=("1e9,2e10", "1e8,1e9")))
+    assert later.values["predictions"] == fitted.values["predictions"]
+    narrower = predict(FitScalingPredictConfig(law=tmp_path / "law", predict=("1e9,2e10",), interval=0.5))
+    wide, narrow = later.values["predictions"][0], narrower.values["predictions"][0]
+    assert wide["low"] < narrow["low"] < narrow["predicted"] < narrow["high"] < wide["high"]
+    assert any("decades" in text for text in later.values["warnings"])
+    assert predict(FitScalingPredictConfig(law=tmp_path / "law", predict=("1e8,1e9",), out=tmp_path / "p")).artifact
+
+
+def test_other_column_names_and_other_multipliers(tmp_path):
+    plain = run(FitScalingConfig(tables=(runs(tmp_path / "a.csv"),), out=tmp_path / "a", law="chinchilla"))
+    foreign = runs(tmp_path / "b.csv", columns=("model", "params", "tokens seen", "val/loss"))
+    mapped = {"N": "params", "D": "tokens seen", "loss": "val/loss", "name": "model"}
+    other = run(FitScalingConfig(tables=(foreign,), out=tmp_path / "b", law="chinchilla", map=mapped))
+    assert other.values["params"] == plain.values["params"]
+
+
+def test_tokens_follow_from_a_multiplier_and_parameters_from_compute(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "N,M,loss\n"
+        + "".join(
+            f"{n},{m},{5 - 0.1 * i}\n"
+            for i, (n, m) in enumerate([(1e6, 20), (2e6, 40), (4e6, 20), (8e6, 80), (1e7, 20)])
+        )
+    )
+    values = run(FitScalingConfig(tables=(tmp_path / "m.csv",), out=tmp_path / "m", target="N == 1e7")).values
+    assert values["targets"][0]["D"] == 2e8
+
+
+def test_runs_and_scores_of_our_own_commands_are_joined(tmp_path):
+    import pyarrow as pa
+
+    rows, scores = [], []
+    for number, (size, multiplier) in enumerate([(1e5, 20), (3e5, 20), (1e6, 20), (1e5, 80), (3e5, 80), (1e6, 80)]):
+        loss = 1.5 + 30 * size**-0.2 + 40 * (size * multiplier) ** -0.2
+        rows.append(
+            {"name": f"m{number}", "N": size, "D": size * multiplier, "M": float(multiplier), "loss_heldout": loss}
+        )
+        scores += [
+            {
+                "model": f"m{number}",
+                "task": task,
+                "metric": "accuracy",
+                "value": 1 - (0.8 - 0.9 * np.exp(-0.7 * loss) - shift),
+            }
+            for task, shift in (("p", 0.0), ("q", 0.05))
+        ]
+    (tmp_path / "scores").mkdir()
+    pq.write_table(pa.Table.from_pylist(scores), tmp_path / "scores" / "part-00000.parquet")
+    for row in rows:
+        (tmp_path / row["name"]).mkdir()
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / row["name"] / "run.parquet")
+    tables = (*(tmp_path / row["name"] for row in rows), tmp_path / "scores")
+    values = run(
+        FitScalingConfig(tables=tables, out=tmp_path / "law", downstream="err_avg", target="name == 'm5'")
+    ).values
+    target = values["targets"][0]
+    assert target["predicted"] == pytest.approx(target["true"], rel=1e-5)
+    assert target["downstream_predicted"] == pytest.approx(target["downstream_true"], rel=1e-4)
+    assert values["downstream"]["gamma"] == pytest.approx(0.7, rel=1e-3)
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    result = run(FitScalingConfig(tables=(runs(tmp_path / "runs.csv"),), out=tmp_path / "law", dry_run=True))
+    assert result.values["plan"]["fitted"] == 20
+    assert not (tmp_path / "law").exists()
+
+
+def test_the_five_outliers_are_left_out_by_an_expression(shared, tmp_path):
+    table = shared("chinchilla") / "chinchilla_245.csv"
+    values = run(
+        FitScalingConfig(tables=(table,), law="chinchilla", where="not excluded_by_epoch", out=tmp_path / "law")
+    ).values
+    assert values["n"] == 240
+    assert values["params"]["beta"] == pytest.approx(0.36717, abs=3e-5)
+    assert values["objective"] <= 1.01827403e-3
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "where"),
+    [
+        (("r3,", "r3,-"), "N is -1e+06", "run 'r3'"),
+        (("r3,1000000", "r3,0"), "N is 0", "run 'r3'"),
+        (("r5,3162278,15811388", "r5,3162278,"), "D is missing", "run 'r5'"),
+        (("r5,3162278,15811388", "r5,3162278,inf"), "D is inf", "run 'r5'"),
+        (("r5,", "r4,"), None, None),
+    ],
+)
+def test_numbers_that_no_law_can_take(change, what, where, tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    text = table.read_text()
+    assert change[0] in text
+    table.write_text(text.replace(*change))
+    if what is None:
+        run(FitScalingConfig(tables=(table,), out=tmp_path / "law"))  # two runs may share a name
+        return
+    error = refused(table, tmp_path)
+    assert what in error.what
+    assert where in error.where
+    run(FitScalingConfig(tables=(table,), out=tmp_path / "law", where=f"name != '{where[5:-1]}'"))
+
+
+def test_what_cannot_be_fitted_is_refused_with_a_sentence(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    assert (
+        "3 points cannot determine the 4 parameters"
+        in refused(table, tmp_path, fit_where="N < 2e6 and D < 3e7 or N > 9e7 and D < 6e8").what
+    )
+    assert "N is 1e+06 in all runs" in refused(table, tmp_path, where="N < 2e6").what
+    assert "M is 20 in all runs" in refused(table, tmp_path, where="D == 20 * N").what
+    assert refused(table, tmp_path, loss_column="los").fix == "did you mean 'loss'?"
+    assert refused(table, tmp_path, downstream="err").where == "--downstream"
+    assert refused(table, tmp_path, target="N > 1e12").what == "--target chooses no run"
+    assert refused(table, tmp_path, where="name == 'none'").what == "--where chooses no run"
+    assert refused(table, tmp_path, map={"N": "parms"}).where == "--map"
+    assert "holds text" in refused(table, tmp_path, map={"N": "name"}).what
+    text = table.read_text().splitlines()
+    table.write_text("\n".join([*text, text[3]]) + "\n")
+    error = refused(table, tmp_path)
+    assert (error.what, error.where) == ("a run is there twice", "run 'r3'")
+
+
+def test_a_table_without_sizes_or_losses_says_how_to_name_them(tmp_path):
+    (tmp_path / "a.csv").write_text("params,loss\n1,2\n")
+    assert refused(tmp_path / "a.csv", tmp_path).fix == "name it: --map N=COLUMN"
+    (tmp_path / "b.csv").write_text("N,D,ppl\n1,2,3\n")
+    assert "--loss-column" in refused(tmp_path / "b.csv", tmp_path).fix
+    (tmp_path / "c.csv").write_text("N,D,loss_a,loss_b,loss_lo95_a\n1,2,3,4,5\n")
+    assert refused(tmp_path / "c.csv", tmp_path).what == "2 columns are losses"
+
+
+@pytest.mark.parametrize("words", [{"predict": ("7e9",)}, {"predict": ("7e9,-1",)}, {"interval": 95.0}, {"delta": 0.0}])
+def test_senseless_options_are_refused_before_anything_is_read(words):
+    with pytest.raises(InputError):
+        FitScalingConfig(tables=(Path("nowhere.csv"),), out=Path("x"), **words)
+
+
+def test_a_law_that_is_none_is_refused(tmp_path):
+    (tmp_path / "law").mkdir()
+    (tmp_path / "law" / "law.json").write_text('{"law": "gadre"}')
+    with pytest.raises(InputError, match="not a law"):
+        predict(FitScalingPredictConfig(law=tmp_path / "law", predict=("1e9,2e10",)))
