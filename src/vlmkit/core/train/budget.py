@@ -59,9 +59,9 @@ def warmup_steps(wanted: int | None, default: int, steps: int) -> int:
     """Steps of warm-up: as wanted, else the default, but at most a tenth of the run.
 
     Raises:
-        InputError: the warm-up is as long as the run.
+        InputError: the warm-up is longer than the run.
     """
-    if wanted is not None and wanted >= steps > 1:
+    if wanted is not None and wanted > steps:
         raise InputError(
             f"a warm-up of {wanted} steps, but the run has {steps}",
             where="--warmup",
