@@ -332,37 +332,42 @@ from vlmkit.core.configs.curate import CurateConfig
 from vlmkit.core.recipes.curate import run
 
 if __name__ == "__main__":
-    paths, count = [Path(word) for word in sys.argv[1:3]], int(sys.argv[3])
-    run(CurateConfig(inputs=(paths[0],), out=paths[1], workers=count, tokenizer="train", vocab_size=400))
+    paths, count, tokenizer = [Path(word) for word in sys.argv[1:3]], int(sys.argv[3]), sys.argv[4] or None
+    run(CurateConfig(inputs=(paths[0],), out=paths[1], workers=count, tokenizer=tokenizer, vocab_size=400))
 """
 
 
+KILLS = {  # workers, tokenizer, and the files whose appearance lets a run be killed, one after the other
+    "while parts are worked on": (2, "", ["parts/*1/done.json", "parts/*6/done.json"]),
+    "while tables and tokens are written": (1, "train", ["../documents/part-00000.parquet", "tokenizer/trained"]),
+}
+
+
 @needs_model
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, corpus, workers):
+@pytest.mark.parametrize("when", KILLS)
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, corpus, when):
+    workers, tokenizer, signs = KILLS[when]
     (tmp_path / "run.py").write_text(SCRIPT)
+    state = tmp_path / "killed/.vlmkit"
 
     def start(out: str) -> subprocess.Popen:
-        words = [sys.executable, str(tmp_path / "run.py"), str(corpus), str(tmp_path / out), str(workers)]
+        words = [sys.executable, str(tmp_path / "run.py"), str(corpus), str(tmp_path / out), str(workers), tokenizer]
         return subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
     assert start("whole").wait() == 0
-    parts = tmp_path / "killed/.vlmkit/parts"
-    for wanted in (1, 6, 1000):  # killed after so many parts, and while the tables are written
+    for sign in signs:
         process = start("killed")
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            if len(list(parts.glob("*/done.json"))) >= wanted or (tmp_path / "killed/documents").exists():
-                break
-            time.sleep(0.005)
+        deadline = time.monotonic() + 100
+        while process.poll() is None and not list(state.glob(sign)) and time.monotonic() < deadline:
+            time.sleep(0.003)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        done = {path: path.stat().st_mtime_ns for path in parts.glob("*/done.json")}
+        assert list(state.glob(sign))
+        assert not (tmp_path / "killed/manifest.json").exists()
     assert start("killed").wait() == 0
-    assert done
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
     assert not list((tmp_path / "killed").rglob("*.tmp-*"))
-    assert not (tmp_path / "killed/.vlmkit").exists()
+    assert not state.exists()
 
 
 def test_parts_that_are_done_are_not_done_again_unless_they_are_damaged(tmp_path, corpus, small_parts, monkeypatch):

@@ -4,9 +4,7 @@ The work is cut into parts that do not depend on each other and are done in any 
 that is done stays done when the run is killed. What comes after (duplicates, ids, tables) takes the parts in order.
 """
 
-import math
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +19,11 @@ from vlmkit.core.io.job import Job, Result, open_job
 from vlmkit.core.io.progress import log, progress
 from vlmkit.core.io.records import check_columns
 from vlmkit.core.io.sources import Part, Source, find_sources, plan_parts
-from vlmkit.core.io.tables import iter_rows
 from vlmkit.core.io.web import Reading, estimate_pages
 from vlmkit.core.io.workers import run_parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-TRAIN_CHARS = 1 << 28  # characters that a tokenizer is trained on
 
 
 def run(config: CurateConfig) -> Result:
@@ -45,7 +40,11 @@ def run(config: CurateConfig) -> Result:
         size = sum(source.size for source in sources)
         about: dict[str, object] = {"files": len(sources), "bytes": size, "pages": pages, "parts": len(parts)}
         return Result({"plan": about | {"stages": list(settings.stages)}})
-    tokenizer = existing_tokenizer(config, settings)
+    tokenizer = None
+    if "tokenize" in settings.stages and config.tokenizer != "train":
+        from vlmkit.core.curate.tokens import existing_tokenizer
+
+        tokenizer = existing_tokenizer(Path(str(config.tokenizer)))
     Worker(settings)  # an identifier that cannot be read is refused here
     job.begin()
     done = do_parts(settings, parts, job.state / "parts", config.workers)
@@ -65,9 +64,8 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
         CapabilityError: the stage language is asked for, but there is no identifier.
     """
     model = config.language_model or shipped_model()
-    stages = config.stages or tuple(
-        stage for stage in STAGES if {"language": model, "tokenize": config.tokenizer}.get(stage, True)
-    )
+    has = {"language": model is not None, "tokenize": config.tokenizer is not None}
+    stages = tuple(one for one in STAGES if (one in config.stages if config.stages else has.get(one, True)))
     if "language" in stages and model is None:
         raise CapabilityError(
             "there is no language identifier here",
@@ -108,33 +106,15 @@ def assemble(config: CurateConfig, settings: Settings, done: list[Done], job: Jo
     return write_corpus(done, found, threshold=config.similarity, folder=job.folder)
 
 
-def existing_tokenizer(config: CurateConfig, settings: Settings) -> "PreTrainedTokenizerBase | None":
-    """The tokenizer in the folder that the user named; None when one is to be trained, or none is needed."""
-    if "tokenize" not in settings.stages or config.tokenizer in (None, "train"):
-        return None
-    from vlmkit.core.models.tokenizers import load_tokenizer
-
-    return load_tokenizer(Path(str(config.tokenizer)))
-
-
 def tokenize(config: CurateConfig, tokenizer: "PreTrainedTokenizerBase | None", job: Job, tally: Tally) -> int:
-    """Write the documents as tokens, with a tokenizer trained on them unless there is one; how many tokens."""
-    from vlmkit.core.models.tokenizers import train_tokenizer, write_tokens
+    """Write the documents as tokens, by a tokenizer trained on them unless there is one; how many tokens."""
+    from vlmkit.core.curate.tokens import trained_tokenizer, write_tokens
 
     begun = time.perf_counter()
-    documents = job.folder / "documents"
+    documents, state = job.folder / "documents", job.state / "tokens"
     if tokenizer is None:
-        tokenizer = train_tokenizer(texts(documents, limit=TRAIN_CHARS), vocab_size=config.vocab_size)
-    tally.kept["tokenize"], tokens = write_tokens(texts(documents), tokenizer, job.folder / "tokens")
+        tokenizer = trained_tokenizer(documents, vocab_size=config.vocab_size, state=job.state / "tokenizer")
+    count, tokens = write_tokens(documents, tokenizer, folder=job.folder / "tokens", state=state)
+    tally.kept["tokenize"] = count
     tally.spend("tokenize", begun)
     return tokens
-
-
-def texts(documents: Path, *, limit: float = math.inf) -> Iterator[str]:
-    """The texts of documents in order, until `limit` characters are reached."""
-    for row in iter_rows(documents, columns=["text"], batch=256):
-        text = str(row["text"])
-        yield text
-        limit -= len(text)
-        if limit <= 0:
-            return
