@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from vlmkit.core.configs.fields import INPUTS, Action, argument, option
 from vlmkit.core.errors import InputError
 
-PAGES = {"web": 1500, "web-tasks": 1500}
+PAGES = {"web": 2500, "web-tasks": 2500}
 ROWS = {"web-tasks": 150}
 KINDS = {"web": "pages", "web-tasks": "tasks", "digits": "images"}
 
@@ -28,7 +28,7 @@ class SampleConfig(Action):
         help="web: pages of documentation rendered as a small web crawl; web-tasks: evaluation tasks from the pages "
         "that `web` leaves out; digits: scikit-learn's 1,797 scanned digits."
     )
-    pages: int | None = option(None, help="Different pages to draw on, for web and web-tasks (1500).", panel=INPUTS)
+    pages: int | None = option(None, help="Different pages to draw on, for web and web-tasks (2500).", panel=INPUTS)
     rows: int | None = option(None, help="Most rows of a task, for web-tasks (150).", panel=INPUTS)
 
     def __post_init__(self) -> None:

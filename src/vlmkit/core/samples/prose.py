@@ -28,6 +28,7 @@ SECTION = re.compile(
     re.IGNORECASE,
 )
 NOTES = {"note", "warning", "tip", "important", "seealso", "attention", "caution", "hint"}
+RUN, REPEATED = 5, 0.3  # a block whose runs of so many words the page has had before, by this share, says nothing new
 VERSIONS = {
     "versionadded": "New in version",
     "versionchanged": "Changed in version",
@@ -60,19 +61,41 @@ def blocks(doc: str) -> list[Block]:
     return found
 
 
-def html(page: Iterable[Block]) -> str:
-    """The blocks as HTML; list items and definitions are grouped."""
-    parts: list[str] = []
-    group = ""
-    wanted = {"li": "ul", "dt": "dl", "dd": "dl"}
+def tidy(page: Iterable[Block]) -> list[Block]:
+    """The blocks as an editor would leave them: what the page has said already is not said again, and a term whose
+    explanation was left out goes too."""
+    kept: list[Block] = []
+    seen: set[tuple[str, ...]] = set()
     for block in page:
-        around = wanted.get(block.kind, "")
-        if around != group:
-            parts.extend([f"</{group}>"] * bool(group) + [f"<{around}>"] * bool(around))
-            group = around
-        tag = {"h": "h3"}.get(block.kind, block.kind)
-        parts.append(f"<{tag}>{escape(block.text, quote=False)}</{tag}>")
-    return "\n".join(parts + [f"</{group}>"] * bool(group))
+        words = block.text.split()
+        runs = [tuple(words[at : at + RUN]) for at in range(max(1, len(words) - RUN + 1))]
+        if block.kind not in {"dt", "pre"} and sum(run in seen for run in runs) > REPEATED * len(runs):
+            continue
+        if block.kind != "dd" and kept and kept[-1].kind == "dt":
+            kept.pop()
+        if block.kind != "dt":
+            seen.update(runs)
+        kept.append(block)
+    return kept
+
+
+def html(page: Iterable[Block]) -> str:
+    """The blocks as HTML; a term and its explanation are one item of a list."""
+    parts: list[str] = []
+    listed, term = False, ""
+    for block in page:
+        text = escape(block.text, quote=False)
+        if block.kind == "dt":
+            term = f"<b>{text}</b>: "
+            continue
+        inside = block.kind in {"li", "dd"}
+        if inside != listed:
+            parts.append("<ul>" if inside else "</ul>")
+            listed = inside
+        tag = {"h": "h3", "dd": "li"}.get(block.kind, block.kind)
+        parts.append(f"<{tag}>{term if inside else ''}{text}</{tag}>")
+        term = ""
+    return "\n".join([*parts, "</ul>"] if listed else parts)
 
 
 def sentences(page: Iterable[Block]) -> Iterator[list[str]]:

@@ -3,11 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from vlmkit.core.io.progress import progress
+from vlmkit.core.io.progress import log, progress
 from vlmkit.core.samples.live import library_modules, render
 from vlmkit.core.samples.sources import Page, held_out, packages, rank, topics
 
-PACKAGE_SHARE = 0.12  # of all pages: no package may fill the web
+PACKAGE_SHARE = 0.14  # of all pages: no package may fill the web
 LIVE_SHARE = 0.2  # of all pages: those that pydoc renders from imported modules
 
 
@@ -34,6 +34,8 @@ def choose(count: int) -> Web:
             seen[package] += 1
             pages.append(page)
             progress("reading documentation", len(pages), wanted, "pages")
+    if len(pages) < 0.8 * wanted:
+        log.warning("only %d of %d pages: no more documentation is installed here", len(pages) + len(library), count)
     return Web(
         shown=tuple(page for page in pages if not held_out(page.name)),
         kept=tuple(page for page in pages if held_out(page.name)),
