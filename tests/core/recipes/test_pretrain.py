@@ -26,7 +26,8 @@ from vlmkit.core.recipes.pretrain import run
 from vlmkit.core.train.data import split
 
 FAST = {"vocab_size": 320, "seq_len": 32, "batch_size": 4, "tokens": 3001, "holdout": 0.1}
-WORDS = "--vocab-size 320 --seq-len 32 --batch-size 4 --tokens 20001 --holdout 0.1 --json".split()
+OPTIONS = {"--vocab-size": "320", "--seq-len": "32", "--batch-size": "4", "--tokens": "20001", "--holdout": "0.1"}
+WORDS = [*(word for pair in OPTIONS.items() for word in pair), "--json"]
 
 
 def corpus(folder: Path, *, documents: int = 60, seed: int = 0) -> Path:
@@ -229,7 +230,7 @@ def test_bad_input_is_refused_and_leaves_nothing(made, tmp_path, options, words)
     "options",
     [
         {"tokens": 5, "multiplier": 2.0}, {"tokens": 0}, {"holdout": 1.0}, {"batch_size": -1}, {"dtype": "float16"},
-        {"arch": "opne_lm"}, {"clip": -1.0}, {"nproc": 0}, {"beta2": 1.5},
+        {"arch": "opne_lm"}, {"clip": -1.0}, {"nproc": 0}, {"beta2": 1.5}, {"val": {"a/b": Path("x")}}, {"val": {"heldout": Path("x")}, "holdout": 0.1},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(options):

@@ -46,7 +46,12 @@ def work(task: Task, ranks: Ranks) -> dict[str, object]:
     return {"weights": gather_weights(run.model), "rows": run.rows, "loss": found["cross_entropy"]}
 
 
-@pytest.mark.parametrize(("kind", "micro"), [("ddp", None), ("ddp", 1), ("fsdp", 1)])
+SLOW = pytest.mark.slow  # below, one process that goes on as two tests FSDP every day
+
+
+@pytest.mark.parametrize(
+    ("kind", "micro"), [("ddp", 1), pytest.param("ddp", None, marks=SLOW), pytest.param("fsdp", 1, marks=SLOW)]
+)
 def test_two_processes_train_as_one(tmp_path, kind, micro):
     token_set(tmp_path / "data")
     one = work(Task(tmp_path / "data"), Ranks())

@@ -21,7 +21,10 @@ class Recipe:
 
 
 RECIPES = {  # the small ones tuned on tinyshakespeare, two CPU cores; from 411m on DCLM's, training/configs
+    "nano": Recipe(256, 16, 1e-2, 100),
+    "micro": Recipe(256, 16, 1e-2, 100),
     "tiny": Recipe(256, 16, 1e-2, 100),
+    "petite": Recipe(256, 16, 8e-3, 100),
     "mini": Recipe(256, 16, 6e-3, 100),
     "small": Recipe(256, 16, 4e-3, 100),
     "medium": Recipe(256, 32, 3e-3, 200),
@@ -77,9 +80,9 @@ class PretrainConfig(Action):
     arch: str = option(
         "open_lm", help="Architecture of a new model.", maybe_path=True, metavar="open_lm|llama|qwen3|FILE.json"
     )
-    size: Literal["tiny", "mini", "small", "medium", "11m", "79m", "154m", "411m", "1b", "3b", "7b"] = option(
-        "tiny", help="Size of a new model, and the recipe that goes with it."
-    )
+    size: Literal[
+        "nano", "micro", "tiny", "petite", "mini", "small", "medium", "11m", "79m", "154m", "411m", "1b", "3b", "7b"
+    ] = option("tiny", help="Size of a new model, and the recipe that goes with it.")
     vocab_size: int | None = option(None, help="Vocabulary; default: the tokenizer's (a trained one gets 4096).")
     tokens: int | None = option(None, help="Tokens to train on, exactly.")
     multiplier: float | None = option(
@@ -127,6 +130,10 @@ class PretrainConfig(Action):
             )
         if self.init is not None and self.tokenizer is not None:
             raise InputError("--init brings its own tokenizer", where="--tokenizer", fix="leave out --tokenizer")
+        for name in self.val:
+            if not name.isidentifier() or (name == "heldout" and self.held):
+                fix = "letters, digits and _; 'heldout' is the name of --holdout"
+                raise InputError(f"a set of --val cannot be named '{name}'", where="--val", fix=fix)
         if self.dtype == "float16":
             raise InputError("training in float16 is not offered", where="--dtype float16", fix="bfloat16 or float32")
         whole = (

@@ -93,7 +93,7 @@ class Ranks:
         Every rank gets the same number; one without rows of its own repeats a row at weight 0, so that the ranks'
         collectives stay in step.
         """
-        total = sum(count(piece) for piece in pieces)
+        total = sum(count(piece) for piece in pieces) or 1
         found = []
         for piece in pieces:
             rows = len(next(iter(piece.values())))
