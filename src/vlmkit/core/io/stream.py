@@ -37,10 +37,11 @@ class Stream:
         gap, self._gap = self._gap, None
         return gap
 
-    def peek(self, size: int) -> bytes:
-        """The next bytes, without using them up; fewer at a gap or the end."""
-        held = min(self.hold(size), size)
-        return bytes(self._buffer[self._used : self._used + held])
+    def peek(self, size: int, *, ahead: int = 0) -> bytes:
+        """The next bytes, or those from `ahead` on, without using them up; fewer at a gap or the end."""
+        held = min(self.hold(ahead + size), ahead + size)
+        with memoryview(self._buffer) as view:
+            return bytes(view[self._used + ahead : self._used + held])
 
     def take(self, size: int) -> bytes:
         """The next bytes; fewer at a gap or the end."""

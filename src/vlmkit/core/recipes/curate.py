@@ -49,6 +49,8 @@ def run(config: CurateConfig) -> Result:
     job.begin()
     done = do_parts(settings, parts, job.state / "parts", config.workers)
     tally = total(part.tally for part in done)
+    if tally.dropped["read"]:
+        log.warning("%d records could not be read as they should: see dropped/, step read", tally.dropped["read"])
     documents, dropped = assemble(config, settings, done, job, tally)
     tokens = tokenize(config, tokenizer, job, tally) if "tokenize" in settings.stages else None
     values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": tokens}
