@@ -230,7 +230,8 @@ def test_bad_input_is_refused_and_leaves_nothing(made, tmp_path, options, words)
     "options",
     [
         {"tokens": 5, "multiplier": 2.0}, {"tokens": 0}, {"holdout": 1.0}, {"batch_size": -1}, {"dtype": "float16"},
-        {"arch": "opne_lm"}, {"clip": -1.0}, {"nproc": 0}, {"beta2": 1.5}, {"val": {"a/b": Path("x")}}, {"val": {"heldout": Path("x")}, "holdout": 0.1},
+        {"arch": "opne_lm"}, {"clip": -1.0}, {"nproc": 0}, {"beta2": 1.5},
+        {"val": {"a/b": Path("x")}}, {"val": {"heldout": Path("x")}, "holdout": 0.1},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(options):

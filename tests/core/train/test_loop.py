@@ -1,7 +1,9 @@
 """The loop: learning, accumulation, clipping, logs, faults, interrupts; its own time."""
 
+import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -179,3 +181,13 @@ def test_the_loop_itself_takes_little_of_the_time():
         schedule=constant(),
     )
     assert sorted(run.rows["overhead"])[len(batches) // 2] < 0.05
+
+
+def golden_losses(folder: Path) -> list[float]:
+    return [round(x, 6) for x in train(stream(folder), tokens=20 * 64, dtype=torch.float64).rows["cross_entropy"]]
+
+
+def test_the_first_twenty_losses_are_the_golden_ones(tmp_path):
+    """The command that made them stands beside them."""
+    expected = json.loads((Path(__file__).parents[2] / "golden" / "train_losses.json").read_text())
+    assert golden_losses(tmp_path) == pytest.approx(expected["losses"], abs=2e-5)
