@@ -23,11 +23,11 @@ class Recipe:
 RECIPES = {  # the small ones tuned on tinyshakespeare, two CPU cores; from 411m on DCLM's, training/configs
     "nano": Recipe(256, 16, 1e-2, 100),
     "micro": Recipe(256, 16, 1e-2, 100),
-    "tiny": Recipe(256, 16, 1e-2, 100),
+    "tiny": Recipe(256, 8, 1e-2, 50),
     "petite": Recipe(256, 16, 8e-3, 100),
-    "mini": Recipe(256, 16, 6e-3, 100),
-    "small": Recipe(256, 16, 4e-3, 100),
-    "medium": Recipe(256, 32, 3e-3, 200),
+    "mini": Recipe(256, 8, 6e-3, 50),
+    "small": Recipe(256, 16, 4e-3, 50),
+    "medium": Recipe(256, 16, 3e-3, 100),
     "11m": Recipe(2048, 64, 3e-3, 500),
     "79m": Recipe(2048, 256, 3e-3, 1000),
     "154m": Recipe(2048, 256, 3e-3, 1000),
@@ -89,11 +89,11 @@ class PretrainConfig(Action):
         None, help="Tokens to train on for each parameter; default 20 (DCLM's 1x), but at most 8 passes over the data."
     )
     seq_len: int | None = option(None, help="Tokens a sequence; default 256 up to medium, else 2048.")
-    batch_size: int | None = option(None, help="Sequences a step; default 16 to 2048 by size (DCLM 411m: 512).")
+    batch_size: int | None = option(None, help="Sequences a step; default 8 to 2048 by size (DCLM 411m: 512).")
     lr: float | None = option(None, help="Peak learning rate; default 0.01 (tiny) to 0.002 (7b); a tenth with --init.")
     end_lr: float = option(3e-5, help="Last learning rate (DCLM).")
     warmup: int | None = option(
-        None, help="Steps of linear warm-up; default 100 to 5000 by size, at most a tenth of the run."
+        None, help="Steps of linear warm-up; default 50 to 5000 by size, at most 3 tenths of the run."
     )
     schedule: Literal["cosine", "constant", "cooldown"] = option("cosine", help="Learning rate after the warm-up.")
     cooldown: float = option(0.2, help="Part of the run at the end in which `--schedule cooldown` falls to --end-lr.")

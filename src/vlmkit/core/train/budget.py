@@ -56,7 +56,9 @@ def seq_len_of(model: PreTrainedModel, wanted: int | None, default: int) -> int:
 
 
 def warmup_steps(wanted: int | None, default: int, steps: int) -> int:
-    """Steps of warm-up: as wanted, else the default, but at most a tenth of the run.
+    """Steps of warm-up: as wanted, else the default, but at most 3 tenths of the run.
+
+    DCLM's 411m_1x warms up for 2000 of its 7851 steps.
 
     Raises:
         InputError: the warm-up is longer than the run.
@@ -67,7 +69,7 @@ def warmup_steps(wanted: int | None, default: int, steps: int) -> int:
             where="--warmup",
             fix=f"--warmup {steps // 10}, or more --tokens",
         )
-    return min(default, steps // 10) if wanted is None else wanted
+    return min(default, 3 * steps // 10) if wanted is None else wanted
 
 
 def memory_bytes(model: PreTrainedModel, *, rows: int, seq_len: int) -> int:

@@ -266,5 +266,5 @@ def not_finite(run: Run, name: str, value: float) -> RunError:
     return RunError(
         f"the {what} is {value} at step {run.step + 1} of {run.num_steps}",
         where=f"after {run.tokens:,} tokens; the step was not taken",
-        fix="a lower --lr, a longer --warmup or a smaller --clip; with --dtype bfloat16 also try float32",
+        fix="a lower --lr, a longer --warmup or a smaller --clip; and --overwrite; with bfloat16 also try float32",
     )
