@@ -286,6 +286,7 @@ def test_killed_and_run_again_the_digest_is_that_of_a_whole_run(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_at_many_moments_the_digest_is_that_of_a_whole_run(tmp_path):
     draw = random.Random(0)
     kill_and_compare(tmp_path, [-3.0, -5.0, -6.0, -7.0, *(draw.uniform(0, 1.5) for _ in range(6))])

@@ -96,5 +96,6 @@ def test_killed_once_the_same_command_ends_in_the_same_bits(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_at_many_moments_the_same_command_ends_in_the_same_bits(tmp_path):
     killed_runs(tmp_path, [0.0, 0.011, 0.02, 0.037, 0.06, 0.09, 0.13, 0.2, 0.31])
