@@ -18,7 +18,7 @@ def summary(fitted: Fit, *, level: float) -> dict[str, object]:
     bounds = intervals(fitted, level=level)
     return {
         "formula": with_numbers(fitted.law, params),
-        "params": params,
+        "params": parameters(fitted),
         "derived": {name: none_if_odd(value) for name, value in derived.items()},
         "intervals": {name: bounds[name] for name in (*params, *derived)},
         "objective": fitted.objective,
@@ -29,9 +29,9 @@ def summary(fitted: Fit, *, level: float) -> dict[str, object]:
     }
 
 
-def parameters(fitted: Fit) -> dict[str, float]:
+def parameters(fitted: Fit) -> dict[str, float | None]:
     """The law's own parameters, by name."""
-    return split(fitted.law, fitted.values)[0]
+    return {name: none_if_odd(value) for name, value in split(fitted.law, fitted.values)[0].items()}
 
 
 def target_rows(targets: Points, predicted: Prediction) -> list[Row]:

@@ -25,7 +25,7 @@ def of_fit(fitted: Fit, x: np.ndarray, *, level: float) -> Iterator[str]:
             yield f"{name} = {value:.3g} of {what} is not positive: the law has lost its meaning, do not extrapolate"
     if fitted.certificate.local_minima > 1:
         yield f"{what} has {fitted.certificate.local_minima} local minima; the best one is reported"
-    if fitted.dof > 0 and fitted.covariance is None:
+    if fitted.dof > 0 and fitted.factor is None:
         yield f"{what} does not determine all its parameters: there are no intervals"
     yield from weak_terms(fitted, x)
 

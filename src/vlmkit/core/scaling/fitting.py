@@ -22,8 +22,9 @@ LOGARITHMIC = {"a", "b", "A", "B", "M_star", "k"}  # positive factors that may b
 
 @dataclass(frozen=True)
 class Fit:
-    """A law with its best solution. `centre` (T,) was subtracted from the variables; `covariance` (P, P) is of the
-    solution, None without degrees of freedom; `noise` is the variance of one observation in the space of the fit."""
+    """A law with its best solution. `centre` (T,) was subtracted from the variables; `factor` (P, P) times its
+    transpose is the covariance of the solution, None without degrees of freedom; `noise` is the variance of one
+    observation in the space of the fit."""
 
     law: Law
     loss: Loss
@@ -31,7 +32,7 @@ class Fit:
     space: Space
     centre: np.ndarray
     solution: np.ndarray
-    covariance: np.ndarray | None
+    factor: np.ndarray | None
     noise: float | None
     objective: float
     rss: float
@@ -77,7 +78,7 @@ def fit(law: Law, x: np.ndarray, y: np.ndarray, *, loss: Loss, delta: float, spa
     centre = x.mean(1)
     problem = Problem(law, x - centre[:, None], y, loss, delta, space)
     solution, certificate = solve(problem)
-    covariance, noise = spread(problem, solution)
+    factor, noise = spread(problem, solution)
     r = residuals(problem, solution)
     return Fit(
         law=law,
@@ -86,7 +87,7 @@ def fit(law: Law, x: np.ndarray, y: np.ndarray, *, loss: Loss, delta: float, spa
         space=space,
         centre=centre,
         solution=solution,
-        covariance=covariance,
+        factor=factor,
         noise=noise,
         objective=objective_of(problem, solution),
         rss=float(r @ r),
@@ -96,7 +97,8 @@ def fit(law: Law, x: np.ndarray, y: np.ndarray, *, loss: Loss, delta: float, spa
 
 
 def spread(problem: Problem, solution: np.ndarray) -> tuple[np.ndarray | None, float | None]:
-    """Covariance (P, P) of the solution and variance of one observation; None without degrees of freedom."""
+    """A factor F (P, P) of the covariance F F' of the solution, and the variance of one observation; None without
+    degrees of freedom. The factor keeps the digits that the covariance of hardly determined parameters would lose."""
     value, slope, _ = curve(problem, solution)
     r = residuals(problem, solution, value)
     dof = r.size - len(solution)
@@ -106,13 +108,12 @@ def spread(problem: Problem, solution: np.ndarray) -> tuple[np.ndarray | None, f
     scale = np.sqrt((rows**2).sum(0))
     force, stiffness = influence(problem, r)
     triangle = np.linalg.qr(np.sqrt(stiffness)[:, None] * rows / scale, mode="r")
-    if np.abs(np.diagonal(triangle)).min() < 1e-13 * np.sqrt(stiffness.max()):
-        return None, float(r @ r / dof)
+    noise = float(r @ r / dof)
+    if np.abs(np.diagonal(triangle)).min() < 1e-12 * np.sqrt(stiffness.max()):
+        return None, noise
     inverse = np.linalg.inv(triangle)
-    bread = inverse @ inverse.T
-    pushed = rows / scale * force[:, None]
-    shape = bread @ (pushed.T @ pushed) @ bread * (r.size / dof)
-    return shape / np.outer(scale, scale), float(r @ r / dof)
+    pushed = np.asarray(np.linalg.qr(rows / scale * force[:, None], mode="r"))  # its square: the sum of psi^2 J J'
+    return (inverse @ (inverse.T @ pushed.T)) / scale[:, None] * np.sqrt(r.size / dof), noise
 
 
 def influence(problem: Problem, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -135,21 +136,23 @@ def influence(problem: Problem, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return force, np.maximum(stiffness, 1e-12 * stiffness.max())
 
 
+@np.errstate(all="ignore")  # far outside the data a law may overflow: then there is no number to report
 def predict(fitted: Fit, x: np.ndarray, *, level: float) -> Prediction:
     """What the law says at variables x (T, N), with an interval for one new observation each."""
     problem = Problem(fitted.law, x - fitted.centre[:, None], np.ones(x.shape[1]), space="raw")
     value, slope, _ = curve(problem, fitted.solution)
     nothing = np.full_like(value, np.nan)
-    if fitted.covariance is None or fitted.noise is None:
+    if fitted.factor is None or fitted.noise is None:
         return Prediction(value, nothing, nothing, nothing)
     rows = slope / value if fitted.space == "log" else slope
-    variance = fitted.noise + np.einsum("pn,pq,qn->n", rows, fitted.covariance, rows)
+    variance = fitted.noise + ((rows.T @ fitted.factor) ** 2).sum(1)
     half = quantile(level, fitted.dof) * np.sqrt(variance)
     if fitted.space == "log":
         return Prediction(value, value * np.exp(-half), value * np.exp(half), variance * value**2)
     return Prediction(value, value - half, value + half, variance)
 
 
+@np.errstate(all="ignore")
 def chain(loss: Fit, downstream: Fit, x: np.ndarray, *, level: float) -> Prediction:
     """Downstream errors at x (T, N), through predicted losses, with the uncertainty of both fits."""
     first = predict(loss, x, level=level)
@@ -165,15 +168,14 @@ def chain(loss: Fit, downstream: Fit, x: np.ndarray, *, level: float) -> Predict
 def intervals(fitted: Fit, *, level: float) -> dict[str, tuple[float, float] | None]:
     """The interval of every parameter and derived value; None where there is none."""
     values = fitted.values
-    if fitted.covariance is None:
+    if fitted.factor is None:
         return dict.fromkeys(values)
-    slopes = derivatives(lambda p: named(fitted.law, p, fitted.centre), fitted.solution)
+    with np.errstate(all="ignore"):
+        slopes = derivatives(lambda p: named(fitted.law, p, fitted.centre), fitted.solution)
     found: dict[str, tuple[float, float] | None] = {}
     for name, value in values.items():
         with np.errstate(all="ignore"):
-            half = quantile(level, fitted.dof) * math.sqrt(
-                max(0.0, float(slopes[name] @ fitted.covariance @ slopes[name]))
-            )
+            half = quantile(level, fitted.dof) * float(np.linalg.norm(slopes[name] @ fitted.factor))
             if name in LOGARITHMIC and value > 0:
                 low, high = float(value * np.exp(-half / value)), float(value * np.exp(half / value))
             else:
@@ -210,7 +212,7 @@ def to_json(fitted: Fit) -> dict[str, object]:
         "space": fitted.space,
         "centre": fitted.centre.tolist(),
         "solution": fitted.solution.tolist(),
-        "covariance": None if fitted.covariance is None else fitted.covariance.tolist(),
+        "factor": None if fitted.factor is None else fitted.factor.tolist(),
         "noise": fitted.noise,
         "objective": fitted.objective,
         "rss": fitted.rss,
@@ -232,7 +234,7 @@ def from_json(stored: Mapping[str, object]) -> Fit:
     """
     law = DOWNSTREAM if stored["law"] == DOWNSTREAM.name else LAWS[str(stored["law"])]
     certificate = dict(stored["certificate"])  # type: ignore[call-overload]
-    covariance = stored["covariance"]
+    factor = stored["factor"]
     return Fit(
         law=law,
         loss=stored["loss"],  # type: ignore[arg-type]
@@ -240,7 +242,7 @@ def from_json(stored: Mapping[str, object]) -> Fit:
         space=stored["space"],  # type: ignore[arg-type]
         centre=np.array(stored["centre"], np.float64),
         solution=np.array(stored["solution"], np.float64),
-        covariance=None if covariance is None else np.array(covariance, np.float64),
+        factor=None if factor is None else np.array(factor, np.float64),
         noise=stored["noise"],  # type: ignore[arg-type]
         objective=float(stored["objective"]),  # type: ignore[arg-type]
         rss=float(stored["rss"]),  # type: ignore[arg-type]

@@ -77,9 +77,9 @@ def split(law: Law, values: Mapping[str, float]) -> tuple[dict[str, float], dict
     return params, {name: value for name, value in values.items() if name not in params and name not in hidden}
 
 
-def with_numbers(law: Law, params: Mapping[str, float]) -> str:
+def with_numbers(law: Law, params: Mapping[str, float | None]) -> str:
     """The formula with its numbers in it."""
-    text = {name: f"{value:.4g}" for name, value in params.items()}
+    text = {name: "?" if value is None else f"{value:.4g}" for name, value in params.items()}
     if law is GADRE:
         return f"L(C, M) = {text['E']} + ({text['a']} M^{text['eta']} + {text['b']} M^-{text['eta']}) C^-{text['eta']}"
     if law is DOWNSTREAM:

@@ -11,7 +11,7 @@ from vlmkit.core.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN, LAWS
 
 Columns = Mapping[str, np.ndarray]
 BOUNDARY = re.compile(r"^loss_(lo|hi)\d*_")  # ends of an interval, not losses
-SAME = 1e-6  # numbers that differ by less, relatively, are one number: tokens are rounded to whole sequences
+SAME = 1e-3  # sizes that differ by less, relatively, are one size: tokens are rounded to whole sequences
 UNITS = {"N": "parameters", "D": "tokens", "M": "tokens a parameter", "C": "FLOPs"}
 
 
@@ -136,7 +136,7 @@ def check(runs: Points, *, value: str, law: str, fitted: bool) -> None:
     if LAWS[law].num_exponents == 1:
         varying.append(("M", runs.multiplier))
     for name, numbers in varying if len(runs.names) > 1 else ():
-        if np.ptp(numbers) <= SAME * np.abs(numbers).max():
+        if np.ptp(numbers) <= (1e-9 if name == value else SAME) * np.abs(numbers).max():
             why = " (then N and D cannot be told apart)" if name == "M" else ""
             raise InputError(
                 f"{name} is {numbers[0]:g} in all runs of the fit{why}", where=name, fix="add runs that differ in it"

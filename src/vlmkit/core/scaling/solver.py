@@ -6,20 +6,19 @@ objective. The scan is the certificate: with one minimum on it, there is no bett
 here stops on an absolute size, so the answer depends neither on units nor on whether the objective is a sum or a mean.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from vlmkit.core.scaling.laws import Law
+from vlmkit.core.scaling.newton import ROUNDING, Box, State, descend, step
 
 Loss = Literal["lsq", "huber", "lad"]
 Space = Literal["raw", "log"]
 EXPONENT_RANGE = (0.01, 40.0)  # times the spread of the variable: from a straight line to a step
 SCAN = {1: 600, 2: 48}  # points a dimension
 POLISHED = 6  # the best minima of the scan are polished
-ROUNDING = 4 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,6 @@ class Certificate:
     next_objective: float | None
     gradient: float  # the largest step that Newton's method would still take, relative
     bounds: tuple[str, ...]  # exponents that lie on the edge of the scan
-
-
-Evaluation = tuple[float, np.ndarray, np.ndarray, np.ndarray]  # objective, gradient, Newton's and reweighted Hessian
 
 
 def solve(problem: Problem) -> tuple[np.ndarray, Certificate]:
@@ -140,15 +136,17 @@ def local_minima(profile: np.ndarray) -> np.ndarray:
 
 def polish(problem: Problem, start: np.ndarray) -> tuple[float, np.ndarray]:
     """The objective and the solution at the bottom of the valley where `start` lies."""
+    box = box_of(problem)
     if problem.loss != "lad":
-        return descend(lambda p: evaluate(problem, p), start)
+        return descend(lambda p: evaluate(problem, p), start, box)
     scale = float(np.median(np.abs(residuals(problem, start)))) or 1.0
     for power in (0, 1, 2, 4, 6):  # the least absolute residuals are the limit of Huber's loss for small delta
         smooth = Problem(problem.law, problem.x, problem.y, "huber", scale * 10.0**-power, problem.space)
-        _, start = descend(lambda p, s=smooth: evaluate(s, p), start)  # type: ignore[misc]
+        _, start = descend(lambda p, s=smooth: evaluate(s, p), start, box)  # type: ignore[misc]
     return interpolate(problem, start)
 
 
+@np.errstate(all="ignore")  # a step that leaves the numbers is refused below
 def interpolate(problem: Problem, start: np.ndarray) -> tuple[float, np.ndarray]:
     """The vertex near `start`: as many residuals as there are parameters vanish at a least absolute solution."""
     best = objective_of(problem, start)
@@ -162,70 +160,29 @@ def interpolate(problem: Problem, start: np.ndarray) -> tuple[float, np.ndarray]
             solution = solution - np.linalg.solve(rows, inner)
         except np.linalg.LinAlgError:
             return best, start
+        if not np.array_equal(box_of(problem).clip(solution), solution):
+            return best, start
         reached = objective_of(problem, solution)
         if np.abs(inner).max() <= ROUNDING:
             break
     return (reached, solution) if reached <= best else (best, start)
 
 
-def descend(evaluate_at: Callable[[np.ndarray], Evaluation], start: np.ndarray) -> tuple[float, np.ndarray]:
-    """Newton's method with damping; where it does not descend, the reweighted least-squares step is tried.
-
-    It ends when neither step lowers the objective any more in float64, however small it is.
-    """
-    solution, (value, gradient, newton, reweighted) = start, evaluate_at(start)
-    damping = 0.0
-    idle = 0
-    for _ in range(500):
-        best: tuple[float, np.ndarray, Evaluation] | None = None
-        for hessian in (newton, reweighted):
-            trial = solution - damped(hessian, np.diagonal(reweighted), gradient, damping)
-            found = evaluate_at(trial)
-            if np.isfinite(found[0]) and found[0] < (best[0] if best else value):
-                best = found[0], trial, found
-        if best is None:
-            damping = max(4 * damping, 1e-10)
-            if damping > 1e10:
-                break
-            continue
-        idle = idle + 1 if value - best[0] <= ROUNDING * abs(value) else 0
-        solution, (value, gradient, newton, reweighted) = best[1], best[2]
-        damping = damping / 16 if damping > 1e-9 else 0.0
-        if idle >= 3:
-            break
-    return settle(evaluate_at, value, solution)
-
-
-def settle(
-    evaluate_at: Callable[[np.ndarray], Evaluation], value: float, solution: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """A few last steps judged by the gradient: near its minimum the objective itself no longer tells points apart."""
-    for _ in range(4):
-        _, gradient, newton, reweighted = evaluate_at(solution)
-        scale = 1 / np.sqrt(np.diagonal(reweighted))
-        trial = solution - damped(newton, np.diagonal(reweighted), gradient, 0.0)
-        reached, slope, _, _ = evaluate_at(trial)
-        if not (reached <= value * (1 + ROUNDING) and np.linalg.norm(scale * slope) < np.linalg.norm(scale * gradient)):
-            break
-        value, solution = min(value, reached), trial
-    return value, solution
-
-
-def damped(hessian: np.ndarray, diagonal: np.ndarray, gradient: np.ndarray, damping: float) -> np.ndarray:
-    """The step |H + damping|^-1 g in coordinates scaled by the diagonal, so that units do not matter."""
-    scale = 1 / np.sqrt(np.maximum(diagonal, diagonal.max() * 1e-300))
-    values, vectors = np.linalg.eigh(hessian * np.outer(scale, scale))
-    values = np.maximum(np.abs(values), 1e-15 * np.abs(values).max()) + damping
-    return scale * (vectors @ ((vectors.T @ (scale * gradient)) / values))
+def box_of(problem: Problem) -> Box:
+    """Exponents stay within what was scanned; all else is free."""
+    low, high = exponent_range(problem.x)
+    coefficients = np.full(1 + problem.law.num_terms, np.inf)
+    exponents = np.ones(problem.law.num_exponents)
+    return Box(np.concatenate([-coefficients, low * exponents]), np.concatenate([coefficients, high * exponents]))
 
 
 def newton_step(problem: Problem, solution: np.ndarray) -> float:
     """The largest relative change that another Newton step would make."""
     if problem.loss == "lad":
         return 0.0
-    _, gradient, newton, reweighted = evaluate(problem, solution)
-    step = damped(newton, np.diagonal(reweighted), gradient, 0.0)
-    return float(np.max(np.abs(step) / np.maximum(np.abs(solution), 1e-12)))
+    state = evaluate(problem, solution)
+    moved = step(state, state.newton, box_of(problem).free(solution, state.gradient), 0.0)
+    return float(np.max(np.abs(moved) / np.maximum(np.abs(solution), 1e-12)))
 
 
 def curve(problem: Problem, solution: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -277,13 +234,13 @@ def count(problem: Problem, r: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(total), total, np.inf)
 
 
-def evaluate(problem: Problem, solution: np.ndarray) -> Evaluation:
-    """Objective, gradient (P,), Newton's Hessian and the positive one of reweighted least squares, both (P, P)."""
+def evaluate(problem: Problem, solution: np.ndarray) -> State:
+    """The objective at a solution, with its derivatives."""
     with np.errstate(over="ignore", invalid="ignore"):
         value, slope, bend = curve(problem, solution)
         objective = objective_of(problem, solution)
     if not np.isfinite(objective):
-        return objective, slope[:, 0], bend[:, :, 0], bend[:, :, 0]
+        return State(np.inf, slope[:, 0], bend[:, :, 0], bend[:, :, 0])
     r = residuals(problem, solution, value)
     if problem.space == "log":
         slope = slope / value
@@ -295,4 +252,4 @@ def evaluate(problem: Problem, solution: np.ndarray) -> Evaluation:
         force = np.clip(r, -problem.delta, problem.delta)
         stiffness, weight = (size <= problem.delta).astype(float), np.minimum(1.0, problem.delta / size)
     newton = (slope * stiffness) @ slope.T + bend @ force
-    return objective, slope @ force, newton, (slope * weight) @ slope.T
+    return State(objective, slope @ force, newton, (slope * weight) @ slope.T)
