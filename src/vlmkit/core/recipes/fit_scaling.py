@@ -40,5 +40,7 @@ def run(config: FitScalingConfig) -> Result:
     write_json(job.folder / "law.json", values | stored)
     write_table(job.folder / "predictions.parquet", table(study, fits, level=level), kind="predictions")
     write_text(job.folder / "fit.svg", svg(picture(study, fits, level=level)))
-    done = job.finish(values, logs=("fit.svg",), next=f"vlmkit fit-scaling predict {config.out} --predict N,D")
+    size = 10 * study.runs[study.fitted].size.max()
+    larger = f"{size:.2g},{20 * size:.2g}"
+    done = job.finish(values, logs=("fit.svg",), next=f"vlmkit fit-scaling predict {config.out} --predict {larger}")
     return replace(done, shown=tell(values))
