@@ -56,7 +56,8 @@ def main() -> None:
     device = parser.parse_args().device
     torch.set_num_threads(1)
     print(
-        f"{'rows × classes':>16} {'fused':>10} {'torch + z':>10} {'ratio':>6} {'torch':>10} {'ratio':>6}  error fused, torch"
+        f"{'rows × classes':>16} {'fused':>10} {'torch + z':>10} {'ratio':>10} {'torch':>10} {'ratio':>10}"
+        "  error fused, torch"
     )
     for N, V in SHAPES[device]:
         logits = (torch.randn(N, V, device=device) * 3).requires_grad_()
@@ -77,9 +78,9 @@ def main() -> None:
             function(logits, targets).backward()
             errors.append((logits.grad.double() - wide.grad).abs().max().item())
         shape = f"{N} × {V}"
-        print(
-            f"{shape:>16} {ours * 1e3:7.2f} ms {peer * 1e3:7.2f} ms {peer / ours:6.2f} {bare * 1e3:7.2f} ms {bare / ours:6.2f}  {errors[0]:.1e}, {errors[1]:.1e}"
-        )
+        cells = (f"{ours * 1e3:.2f} ms", f"{peer * 1e3:.2f} ms", f"{peer / ours:.2f}")
+        cells += (f"{bare * 1e3:.2f} ms", f"{bare / ours:.2f}")
+        print(f"{shape:>16} " + " ".join(f"{cell:>10}" for cell in cells) + f"  {errors[0]:.1e}, {errors[1]:.1e}")
 
 
 if __name__ == "__main__":

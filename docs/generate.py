@@ -10,11 +10,11 @@ from pathlib import Path
 
 os.environ |= {"TERMINAL_WIDTH": "100", "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}  # before typer is imported
 
-import typer  # noqa: E402
-from typer.testing import CliRunner  # noqa: E402
+import typer
+from typer.testing import CliRunner
 
-from vlmkit.cli.app import COMMANDS, app  # noqa: E402
-from vlmkit.core.io.schemas import SCHEMAS  # noqa: E402
+from vlmkit.cli.app import COMMANDS, app
+from vlmkit.core.io.schemas import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests" / "golden" / "help"

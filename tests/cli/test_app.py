@@ -35,7 +35,8 @@ WRONG = [  # each exits 2 and names what is wrong
     (["eval", "aggregate", "absent.json"], "absent.json does not exist"),
     (["fit-scaling", "absent.csv", "--out", "x"], "absent.csv does not exist"),
     (["fit-scaling", "fit", "absent.csv", "--law", "gadr"], "did you mean 'gadre'?"),
-    (["fit-scaling", "predict", "absent"], "absent does not exist"),
+    (["fit-scaling", "predict", "absent"], "nothing to predict"),
+    (["fit-scaling", "predict", "absent", "--predict", "1e9,1e10"], "absent does not exist"),
 ]
 
 

@@ -54,8 +54,9 @@ def data(tmp_path):
 
 
 def test_words_take_the_type_of_their_field(run, data):
-    found = run(data / "a", data / "b", "--eps", "1/255,0.5", "--eps", "1e-3", "--tokens", "2e6", "--json", "--no-shuffle",
-                "--predict", "1e9,2e10", "--predict", "3e9,6e10", "--val", f"x={data / 'a'}")  # fmt: skip
+    words = ["--eps", "1/255,0.5", "--eps", "1e-3", "--tokens", "2e6", "--json", "--no-shuffle"]
+    words += ["--predict", "1e9,2e10", "--predict", "3e9,6e10"]
+    found = run(data / "a", data / "b", *words, "--val", f"x={data / 'a'}")
     assert found["eps"] == [1 / 255, 0.5, 1e-3]
     assert found["tokens"] == 2_000_000
     assert found["seen"]["predict"] == "('1e9,2e10', '3e9,6e10')"  # repeated words are not split

@@ -29,11 +29,11 @@ class Spec:
 
 
 COMMANDS = {
-    "sample": Spec("sample", "Make inputs to try the other commands on, from what is installed on this machine.", "Data"),
-    "curate": Spec("curate", "Turn web pages into a training corpus: text, filters, duplicates, tokens.", "Data"),
+    "sample": Spec("sample", "Make inputs to try the other commands on, from what this machine has.", "Data"),
+    "curate": Spec("curate", "Turn web pages into a corpus: main text, language, rules, duplicates, tokens.", "Data"),
     "pretrain": Spec("pretrain", "Train a language model on documents or tokens, to an exact token budget.", "Models"),
-    "eval": Spec("eval", "Score language models on in-context tasks; CORE and EXTENDED.", "Models"),
-    "fit-scaling": Spec("fit_scaling", "Fit a scaling law to runs and predict larger ones, with honest intervals.", "Models"),
+    "eval": Spec("eval", "Score language models on in-context tasks, and report CORE and EXTENDED.", "Models"),
+    "fit-scaling": Spec("fit_scaling", "Fit a scaling law to runs and predict larger ones, honestly.", "Models"),
     "inspect": Spec("inspect", "Show any artifact, table, model or archive as a person would want it.", "Look"),
     "verify": Spec("verify", "Re-check the digests of an artifact, up its chain of inputs.", "Look"),
     "doctor": Spec("doctor", "Say what works on this machine, and how to mend what does not.", "Look"),

@@ -1,7 +1,7 @@
 """The errors a user may meet: each says what is wrong, where, and what to do.
 
-They are raised at the door, before the first expensive step; the command line prints them as three lines, or as one JSON
-object, and leaves with their exit code.
+They are raised at the door, before the first expensive step; the command line prints them as three lines, or as one
+JSON object, and leaves with their exit code.
 """
 
 import difflib

@@ -13,7 +13,7 @@ DEDUPS = ("exact", "minhash")
 
 @dataclass(frozen=True, kw_only=True)
 class CurateConfig(Action):
-    """Turn web pages into a training corpus: main text, language, heuristic filters, duplicates, tokens.
+    """Turn web pages into a corpus: main text, language, rules, duplicates, tokens.
 
     Inputs are WARC and ARC archives, HTML files, JSON Lines (.jsonl, .ndjson, .json), parquet and text, each also .gz
     or .zst, or folders with such files. What is dropped is kept apart, with the rule, the value and the bound.

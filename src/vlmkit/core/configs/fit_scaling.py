@@ -47,7 +47,7 @@ def check_interval(level: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class FitScalingConfig(Action):
-    """Fit a scaling law to training runs and predict larger ones, with honest intervals.
+    """Fit a scaling law to runs and predict larger ones, honestly.
 
     Tables are csv, parquet, json, jsonl, or what `pretrain` and `eval` wrote; several are joined, scores by the run's
     name. Needed are N (parameters), D (tokens) or M = D / N, and a loss. Expressions compare columns: and, or, not,

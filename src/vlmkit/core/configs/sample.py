@@ -13,7 +13,7 @@ KINDS = {"web": "pages", "web-tasks": "tasks", "digits": "images"}
 
 @dataclass(frozen=True, kw_only=True)
 class SampleConfig(Action):
-    """Make inputs to try the other commands on, from what is installed on this machine."""
+    """Make inputs to try the other commands on, from what this machine has."""
 
     command: ClassVar[str] = "sample"
     makes: ClassVar[str | None] = "sample"

@@ -27,7 +27,10 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
+    "nano": Size(32, 2, 2, 256),
+    "micro": Size(48, 2, 2, 256),
     "tiny": Size(64, 2, 4, 256),
+    "petite": Size(96, 3, 4, 256),
     "mini": Size(128, 4, 4, 256),
     "small": Size(192, 6, 6, 256),
     "medium": Size(256, 8, 8, 256),

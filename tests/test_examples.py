@@ -1,0 +1,149 @@
+"""Every example that a help text or the README shows is run, on small inputs under the names that it uses."""
+
+import re
+import shlex
+import shutil
+import typing
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import typer
+
+from vlmkit.cli.app import COMMANDS
+from vlmkit.core.configs.fields import Action
+
+ROOT = Path(__file__).parents[1]
+SMALLER = [  # so that an example takes seconds: fewer tokens, fewer processes; every other word stays
+    (r"--tokens \S+", "--tokens 20000"),
+    (r"--multiplier \S+", "--tokens 20000"),
+    (r"--size \S+", "--size tiny"),
+    (r"--nproc \S+", "--nproc 2"),
+    (r"--batch-size \d+", "--batch-size 4"),
+    (r"--device cuda\S*", "--device cpu"),
+    (r"--dtype bfloat16", "--dtype float32"),
+]
+
+
+def configs():
+    found = []
+    for name, spec in COMMANDS.items():
+        import_module(f"vlmkit.cli.{spec.module}")
+        module = import_module(f"vlmkit.core.configs.{spec.module}")
+        found += [
+            value for value in vars(module).values()
+            if isinstance(value, type) and issubclass(value, Action) and value is not Action and value.command == name
+        ]  # fmt: skip
+    return found
+
+
+def examples():
+    shown = [line for config in configs() for line in config.examples]
+    blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    shown += [
+        line.removeprefix("$ ")
+        for line in lines
+        if "vlmkit " in line and not line.startswith(("#", "git", "pip", "uv"))
+    ]
+    return sorted(set(shown))
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory, vlmkit):
+    """The inputs that examples name, each small."""
+    root = tmp_path_factory.mktemp("workspace")
+
+    def make(*words):
+        done = vlmkit(*words, cwd=root)
+        assert done.code == 0, (words, done.err)
+
+    make("sample", "web", "--pages", "120", "--out", "web")
+    make("sample", "web-tasks", "--out", "tasks")
+    make("curate", "web", "--tokenizer", "train", "--vocab-size", "512", "--out", "clean")
+    for name in ("lm", "lm-a", "lm-b"):
+        make(
+            "pretrain",
+            "clean",
+            "--size",
+            "tiny",
+            "--tokens",
+            "20000",
+            "--seed",
+            str(len(name)),
+            "--name",
+            name,
+            "--out",
+            name,
+        )
+    make("eval", "lm", "--task-data", "tasks", "--limit", "5", "--out", "scores")
+    prepare_tables(root)
+    make("fit-scaling", "runs.csv", "--out", "law")
+    return root
+
+
+def prepare_tables(root):
+    """Tables of simulated runs, a task file under one of DCLM's names, and scores as DCLM publishes them."""
+    import json
+
+    rows = []
+    for N in (1e8, 2e8, 4e8, 8e8, 2e9):
+        for M in (5, 20, 80):
+            D = N * M
+            rows.append({"N": N, "D": D, "M": M, "loss": 1.7 + 400 / N**0.34 + 500 / D**0.3 + 1e-3 * ((N * M) % 7 - 3)})
+    (root / "runs.csv").write_text("N,D,M,loss\n" + "".join(f"{r['N']},{r['D']},{r['M']},{r['loss']}\n" for r in rows))
+    lines = [json.dumps({"params": r["N"], "tokens": r["D"], "val_loss": r["loss"]}) for r in rows]
+    (root / "runs.jsonl").write_text("\n".join(lines) + "\n")
+    (root / "dclm-tasks").mkdir()
+    items = [{"query": f"{a} plus 1 is", "choices": [str(a + 1), str(a + 2)], "gold": 0} for a in range(8)]
+    (root / "dclm-tasks" / "copa.jsonl").write_text(
+        "\n".join(json.dumps({"context_options": i["choices"], "continuation": i["query"], "gold": 0}) for i in items)
+    )
+    (root / "dclm_evals.jsonl").write_text(json.dumps({"name": "m", "icl": {"copa": 0.6, "boolq": 0.7}}) + "\n")
+
+
+@pytest.mark.parametrize("line", examples())
+def test_an_example_works(line, workspace, tmp_path, vlmkit):
+    for pattern, small in SMALLER:
+        line = re.sub(pattern, small, line)
+    env, words = {}, shlex.split(line, comments=True)
+    while "=" in words[0]:
+        key, _, value = words.pop(0).partition("=")
+        env[key] = value.replace("/shared/cache", str(tmp_path / "cache"))
+    assert words.pop(0) == "vlmkit"
+    made = Path(words[words.index("--out") + 1]) if "--out" in words else None
+    for source in workspace.iterdir():
+        if made is None or source.name != made.parts[0]:
+            (tmp_path / source.name).symlink_to(source)
+    words = [found for word in words for found in (sorted(map(str, expand(tmp_path, word))) or [word])]
+    done = vlmkit(*words, cwd=tmp_path, env=env)
+    assert done.code == 0, done.err
+    if made is not None:
+        assert (tmp_path / made / "manifest.json").is_file()
+        shutil.rmtree(tmp_path / made)
+
+
+def expand(folder, word):
+    """What a shell makes of a pattern."""
+    return [path.relative_to(folder) for path in folder.glob(word)] if "*" in word else []
+
+
+def test_every_action_has_examples_and_a_summary():
+    for config in configs():
+        assert len(config.examples) >= 2, config
+        assert config.__doc__.splitlines()[0].endswith("."), config
+
+
+def test_every_action_of_the_command_line_has_a_config():
+    names = {(config.command, config.action) for config in configs()}
+    for name, spec in COMMANDS.items():
+        group = typer.main.get_group(import_module(f"vlmkit.cli.{spec.module}").app)
+        assert {(name, action) for action in group.commands} <= names
+
+
+def test_fields_are_annotated_with_what_the_bridge_can_read():
+    from vlmkit.cli.options import hints, parameter
+
+    for config in configs():
+        assert all(parameter(item, hint) for item, hint in hints(config))
+        assert typing.get_type_hints(config)
