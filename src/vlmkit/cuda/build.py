@@ -29,7 +29,7 @@ GPU_CODE = (  # sm_90a is not forward compatible, so PTX for 8.0 goes along
     "-gencode=arch=compute_80,code=compute_80",
 )
 FLAGS: dict[Target, tuple[str, ...]] = {
-    "cpu": ("-O3", "-std=c++17", "-march=native", "-fno-math-errno", "-fPIC", "-shared", "-pthread"),
+    "cpu": ("-O3", "-std=c++17", "-march=native", "-fno-math-errno", "-fopenmp", "-fPIC", "-shared"),
     "cuda": ("-O3", "-std=c++17", "-Xcompiler", "-fPIC", "-shared", "-cudart", "static", *GPU_CODE),
     "host": (
         "-O2",
