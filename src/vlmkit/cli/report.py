@@ -234,7 +234,7 @@ def render(result: Any, seconds: float) -> None:
 
 def section(console: Any, title: str, values: dict[str, Any]) -> None:
     """Scalars as two columns; lists and dictionaries of records as a table each; the rest nested below."""
-    scalars = {key: value for key, value in values.items() if not nested(value)}
+    scalars = {key: value for key, value in values.items() if not nested(value) and value not in ([], {})}
     if scalars:
         draw(console, title, ["", ""], [[key, number(value)] for key, value in scalars.items()], head=False)
     for key, value in values.items():

@@ -9,6 +9,7 @@ from vlmkit.core.configs.eval import EvalConfig
 from vlmkit.core.evaluate.aggregate import Accuracy, accuracy, model_report, score_rows
 from vlmkit.core.evaluate.catalog import choose_tasks
 from vlmkit.core.evaluate.measure import Measured, Settings, measure
+from vlmkit.core.evaluate.present import for_people
 from vlmkit.core.evaluate.subject import Subject, Tasks, distinct_names, fitting, read_subject
 from vlmkit.core.evaluate.tasks import OPTIONS, Task, read_pools, texts
 from vlmkit.core.io.files import write_json
@@ -22,7 +23,7 @@ def run(config: EvalConfig) -> Result:
     """Score models on tasks; a model and task that were scored before an interruption are not scored again."""
     job = open_job(config)
     if job.stored:
-        return job.stored
+        return for_people(job.stored)
     found, absent = choose_tasks(config.tasks, config.task_data)
     tasks = [(task, read_pools(task, path)) for task, path in found]
     subjects = [read_subject(path, tokenizer=config.tokenizer, asked_len=config.max_seq_len) for path in config.models]
@@ -54,7 +55,7 @@ def run(config: EvalConfig) -> Result:
             table.add(score_rows(one))
     runs = " ".join(str(path) for path in config.models) if all(subject.from_run for subject in subjects) else ""
     follow = f"vlmkit fit-scaling {runs} {config.out}" if runs else f"vlmkit inspect {config.out}"
-    return job.finish({"models": reports}, next=follow)
+    return for_people(job.finish({"models": reports}, next=follow))
 
 
 def settings(config: EvalConfig, subject: Subject) -> Settings:

@@ -99,11 +99,14 @@ def get_batches(config: PretrainConfig, data: Stream, *, params: int, seq_len: i
     tokens = token_budget(
         params, len(data), tokens=config.tokens, multiplier=config.multiplier, default=MULTIPLIER, epochs=EPOCHS
     )
-    batches = TokenBatches(
-        data, seq_len=seq_len, batch_size=config.recipe.batch_size, tokens=tokens, seed=config.seed
-    )
+    batches = TokenBatches(data, seq_len=seq_len, batch_size=config.recipe.batch_size, tokens=tokens, seed=config.seed)
     if batches.epochs > 1:
-        log.warning("%s tokens are %.3g passes over the %s of the training data", f"{tokens:,}", batches.epochs, f"{len(data):,}")
+        log.warning(
+            "%s tokens are %.3g passes over the %s of the training data",
+            f"{tokens:,}",
+            batches.epochs,
+            f"{len(data):,}",
+        )
     return batches
 
 
@@ -131,7 +134,12 @@ def save(task: Task, run: Run, batches: TokenBatches, losses: dict[str, float]) 
         if not run.ranks.alone:
             load_weights(model, weights)
         save_model(model, task.folder / "model", tokenizer=load_tokenizer(task.corpus.tokenizer), lineage=task.lineage)
-        row: dict[str, object] = {"name": name, "dataset": config.dataset_name, "N": float(params), "D": float(run.tokens)}
+        row: dict[str, object] = {
+            "name": name,
+            "dataset": config.dataset_name,
+            "N": float(params),
+            "D": float(run.tokens),
+        }
         row |= {"M": run.tokens / params, "target_multiplier": config.multiplier or run.tokens / params, "C": flops}
         row |= {f"loss_{key}": value for key, value in losses.items()}
         write_table(task.folder / "run.parquet", [row], kind="runs")
