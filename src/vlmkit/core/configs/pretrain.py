@@ -21,10 +21,10 @@ class Recipe:
 
 
 RECIPES = {  # tiny tuned on tinyshakespeare (held-out loss), the others after it; from 411m on DCLM's, training/configs
-    "nano": Recipe(256, 16, 1e-2, 100),
-    "micro": Recipe(256, 16, 1e-2, 100),
+    "nano": Recipe(256, 8, 2e-2, 50),
+    "micro": Recipe(256, 8, 2e-2, 50),
     "tiny": Recipe(256, 8, 1e-2, 50),
-    "petite": Recipe(256, 16, 8e-3, 100),
+    "petite": Recipe(256, 8, 1e-2, 50),
     "mini": Recipe(256, 8, 6e-3, 50),
     "small": Recipe(256, 16, 4e-3, 50),
     "medium": Recipe(256, 16, 3e-3, 100),
