@@ -3,6 +3,8 @@
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import typing
 from importlib import import_module
 from pathlib import Path
@@ -147,3 +149,18 @@ def test_fields_are_annotated_with_what_the_bridge_can_read():
     for config in configs():
         assert all(parameter(item, hint) for item, hint in hints(config))
         assert typing.get_type_hints(config)
+
+
+def test_the_language_loop_in_miniature(tmp_path):
+    models = "nano:9000 nano:18000 micro:9000 micro:27000 tiny:12000 petite:24000"
+    tools = {"VLMKIT": f"{sys.executable} -m vlmkit", "PYTHON": sys.executable, "WEB": "--pages 150", "MODELS": models}
+    words = ["make", "-C", str(ROOT / "examples" / "language-loop"), f"OUT={tmp_path / 'out'}"]
+    done = subprocess.run(
+        [*words, *(f"{name}={value}" for name, value in tools.items())], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2
+    assert "petite-24000" in page
+    for word in ("http://", "https://", "<script", str(tmp_path)):
+        assert word not in page.replace("http://www.w3.org", "").replace("https://matplotlib.org", ""), word

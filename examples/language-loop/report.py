@@ -49,7 +49,7 @@ def shown(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+        return f"{value:.2e}" if abs(value) >= 1e9 else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -127,7 +127,7 @@ def documents(metrics: dict) -> list[str]:
 def models(runs: list[tuple[dict, dict]], scored: list[dict]) -> list[str]:
     """Every model with its size, its held-out loss and its accuracies."""
     accuracy = {model["name"]: {name: task["accuracy"] for name, task in model["tasks"].items()} for model in scored}
-    tasks = list(next(iter(accuracy.values())))
+    tasks = [name for name in next(iter(accuracy.values())) if any(one[name] is not None for one in accuracy.values())]
     held = next(column for column in runs[0][0] if column.startswith("loss_"))
     columns = ("name", "N", "D", "M", "C", held)
     rows = [[row[c] for c in columns] + [accuracy[row["name"]].get(task) for task in tasks] for row, _ in runs]
