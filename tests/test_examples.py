@@ -63,6 +63,7 @@ def workspace(tmp_path_factory, vlmkit):
     make("sample", "web", "--pages", "120", "--out", "web")
     make("sample", "web-tasks", "--out", "tasks")
     make("curate", "web", "--tokenizer", "train", "--vocab-size", "512", "--out", "clean")
+    (root / "corpus").symlink_to(root / "clean")
     for name in ("lm", "lm-a", "lm-b"):
         make(
             "pretrain",
@@ -106,6 +107,7 @@ def prepare_tables(root):
 
 @pytest.mark.parametrize("line", examples())
 def test_an_example_works(line, workspace, tmp_path, vlmkit):
+    line = line.partition("  #")[0]
     for pattern, small in SMALLER:
         line = re.sub(pattern, small, line)
     env, words = {}, shlex.split(line, comments=True)
@@ -162,5 +164,5 @@ def test_the_language_loop_in_miniature(tmp_path):
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2
     assert "petite-24000" in page
-    for word in ("http://", "https://", "<script", str(tmp_path)):
-        assert word not in page.replace("http://www.w3.org", "").replace("https://matplotlib.org", ""), word
+    for word in ("<script", 'src="http', 'href="http', "url(http", str(tmp_path)):  # self-contained
+        assert word not in page, word
