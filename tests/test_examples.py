@@ -1,5 +1,6 @@
 """Every example that a help text or the README shows is run, on small inputs under the names that it uses."""
 
+import fcntl
 import re
 import shlex
 import shutil
@@ -17,6 +18,7 @@ from vlmkit.core.configs.fields import Action
 
 ROOT = Path(__file__).parents[1]
 SMALLER = [  # so that an example takes seconds: fewer tokens, fewer processes; every other word stays
+    (r"pretrain clean --out", "pretrain clean --tokens 20000 --out"),
     (r"--tokens \S+", "--tokens 20000"),
     (r"--multiplier \S+", "--tokens 20000"),
     (r"--size \S+", "--size tiny"),
@@ -25,6 +27,7 @@ SMALLER = [  # so that an example takes seconds: fewer tokens, fewer processes; 
     (r"--device cuda\S*", "--device cpu"),
     (r"--dtype bfloat16", "--dtype float32"),
 ]
+SMALLER_BY_DEFAULT = {"VLMKIT_PAGES": "150", "VLMKIT_BATCH_SIZE": "4"}
 
 
 def configs():
@@ -53,8 +56,18 @@ def examples():
 
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory, vlmkit):
-    """The inputs that examples name, each small."""
-    root = tmp_path_factory.mktemp("workspace")
+    """The inputs that examples name, each small; made once for all processes of a run of the tests."""
+    root = tmp_path_factory.getbasetemp().parent / "workspace-of-examples"
+    root.mkdir(exist_ok=True)
+    with (root.parent / "workspace.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "law" / "manifest.json").is_file():
+            fill(root, vlmkit)
+    return root
+
+
+def fill(root, vlmkit):
+    """Make everything, with the commands themselves."""
 
     def make(*words):
         done = vlmkit(*words, cwd=root)
@@ -82,7 +95,6 @@ def workspace(tmp_path_factory, vlmkit):
     make("eval", "lm", "--task-data", "tasks", "--limit", "5", "--out", "scores")
     prepare_tables(root)
     make("fit-scaling", "runs.csv", "--out", "law")
-    return root
 
 
 def prepare_tables(root):
@@ -110,7 +122,7 @@ def test_an_example_works(line, workspace, tmp_path, vlmkit):
     line = line.partition("  #")[0]
     for pattern, small in SMALLER:
         line = re.sub(pattern, small, line)
-    env, words = {}, shlex.split(line, comments=True)
+    env, words = dict(SMALLER_BY_DEFAULT), shlex.split(line, comments=True)
     while "=" in words[0]:
         key, _, value = words.pop(0).partition("=")
         env[key] = value.replace("/shared/cache", str(tmp_path / "cache"))
@@ -153,6 +165,7 @@ def test_fields_are_annotated_with_what_the_bridge_can_read():
         assert typing.get_type_hints(config)
 
 
+@pytest.mark.slow  # the gate runs `make demo QUICK=1`, the same thing with a few more tokens
 def test_the_language_loop_in_miniature(tmp_path):
     models = "nano:9000 nano:18000 micro:9000 micro:27000 tiny:12000 petite:24000"
     tools = {"VLMKIT": f"{sys.executable} -m vlmkit", "PYTHON": sys.executable, "WEB": "--pages 150", "MODELS": models}

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -114,14 +115,26 @@ def run(words: list[str]) -> int:
         code = 130
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # typer's word for a reader that has gone
+            return silence(OSError(errno.EPIPE, "closed"))
     except BrokenPipeError:
         raise
     except Exception as error:
         return report.fail(translate(error, words), as_json=as_json)
     code = code if isinstance(code, int) else 0
     if code in (130, 143):
-        print(f"interrupted; the same words go on from here: vlmkit {' '.join(words)}", file=sys.stderr)
+        return report.fail(Interrupted(code, f"vlmkit {shlex.join(words)}"), as_json=as_json)
     return code
+
+
+class Interrupted(VlmkitError):
+    """Ctrl-C or SIGTERM: what was done stays done."""
+
+    kind = "interrupted"
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__("interrupted", where=words, fix="the same words go on from here")
+        self.code = code
 
 
 def usage_error(error: Any) -> InputError:

@@ -58,10 +58,15 @@ def command(app: typer.Typer, config: type[C]) -> Callable[[Callable[[C], object
                 if words["print_config"]:
                     return session.show_config(values, origins)
                 made = config(**values)
-                from vlmkit.core.recipes.door import check
+                from vlmkit.core.recipes.door import check, refuse
 
                 check(made)
-                return session.show(function(made))
+                try:
+                    result = function(made)
+                except InputError:
+                    refuse()
+                    raise
+                return session.show(result)
 
         parameters = [*(parameter(item, hint) for item, hint in hints(config)), *session_parameters()]
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

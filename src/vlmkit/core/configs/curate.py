@@ -76,6 +76,10 @@ class CurateConfig(Action):
             )
         if not self.language:
             raise InputError("no language is named", where="--language", fix="--language en")
+        if self.vocab_size > 1 << 20:
+            raise InputError(
+                f"a vocabulary of {self.vocab_size:,} is too large", where="--vocab-size", fix="at most 1,048,576"
+            )
         if self.tokenizer == "train" and self.vocab_size < 257:
             raise InputError(
                 f"a vocabulary of {self.vocab_size} is too small", where="--vocab-size", fix="257 or more: every byte"

@@ -86,6 +86,8 @@ class Action:
         kind = self.device.partition(":")[0]
         if kind not in {"auto", "cpu", "cuda"}:
             raise InputError(f"unknown device '{self.device}'", where="--device", fix="auto, cpu, cuda or cuda:N")
+        if self.seed < 0:
+            raise InputError(f"--seed is {self.seed}", where="--seed", fix="zero or a positive number")
         if self.workers < 0:
             raise InputError(
                 f"--workers is {self.workers}", where="--workers", fix="0 (one a core) or a positive number"

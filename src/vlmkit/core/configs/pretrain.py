@@ -128,6 +128,12 @@ class PretrainConfig(Action):
             raise InputError(
                 "--tokens and --multiplier exclude each other", where="--multiplier", fix="give one of them"
             )
+        if self.tokens is not None and self.tokens > 1e16:
+            raise InputError(f"--tokens is {self.tokens:g}", where="--tokens", fix="at most 1e16")
+        if self.vocab_size is not None and self.vocab_size > 1 << 20:
+            raise InputError(f"--vocab-size is {self.vocab_size:,}", where="--vocab-size", fix="at most 1,048,576")
+        if self.init is not None and self.arch != "open_lm":
+            raise InputError("--init brings its own architecture", where="--arch", fix="leave out --arch")
         if self.init is not None and self.tokenizer is not None:
             raise InputError("--init brings its own tokenizer", where="--tokenizer", fix="leave out --tokenizer")
         for name in self.val:

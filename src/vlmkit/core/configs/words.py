@@ -3,6 +3,7 @@
 Numbers may be written 1e6, 10_000 or 4/255; lists are split at commas; dictionaries are NAME=VALUE.
 """
 
+import math
 import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -24,6 +25,10 @@ def read_value(raw: Any, hint: Any, label: str, repeat: bool) -> Any:
     origin, args = get_origin(inner), get_args(inner)
     if origin is dict:
         pairs = raw.items() if isinstance(raw, dict) else [split_pair(str(word), label) for word in aslist(raw)]
+        names = [key for key, _ in pairs]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"two values are named '{name}'", where=label, fix="give each its own name")
         return {key: read_word(word, args[1], label) for key, word in pairs}
     if origin is tuple:
         found = [str(word) for word in aslist(raw)]
@@ -88,6 +93,8 @@ def read_number(word: str, kind: type, label: str) -> int | float:
             where=label,
             fix="such as " + ("1000 or 1e6" if kind is int else "0.5 or 4/255"),
         ) from None
+    if not math.isfinite(value) or (kind is int and abs(value) >= 2**63):
+        raise InputError(f"'{word}' is out of range", where=label, fix="a finite number")
     if kind is int and value != int(value):
         raise InputError(f"'{word}' is not a whole number", where=label, fix=f"such as {round(value)}")
     return int(value) if kind is int else value

@@ -41,7 +41,7 @@ def find(path: Path, kind: str) -> Path:
     if not path.exists():
         raise missing(path)
     unfinished(path)
-    if path.is_file() and path.suffix in TABLES:
+    if path.is_file() and path.suffix in TABLES and kind in ("documents", "runs", "scores", "images"):
         return path
     for folder in (path / kind, path):
         if folder.is_dir() and any(next(folder.glob(sign), None) for sign in SIGNS.get(kind, (NAME,))):

@@ -77,7 +77,8 @@ def model(folder: Path) -> Described:
     """Architecture and number of parameters of a transformers folder, from its headers alone."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     entries = [e for shard in sorted(folder.glob("*.safetensors")) for e in read_header(shard).entries.values()]
-    count = sum(math.prod(entry.shape) for entry in entries)
+    gains = ("q_norm.weight", "k_norm.weight") if config.get("model_type") == "open_lm" else ()  # not in OpenLM's N
+    count = sum(math.prod(entry.shape) for entry in entries if not entry.name.endswith(gains))
     return {
         "architecture": ", ".join(config.get("architectures") or [config.get("model_type", "unknown")]),
         "parameters": count,
@@ -168,10 +169,24 @@ def open_lines(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
+def archive(path: Path, rows: int) -> Described:
+    """Records of an archive by kind, what is damaged, and the first addresses."""
+    from vlmkit.core.io.archives import Record, read_archive
+
+    kinds: dict[str, int] = {}
+    first: list[Described] = []
+    for found in read_archive(path, path.name):
+        kind = found.kind if isinstance(found, Record) else "damaged"
+        kinds[kind] = kinds.get(kind, 0) + 1
+        if isinstance(found, Record) and kind in ("response", "resource") and len(first) < rows:
+            first.append({"offset": found.offset, "bytes": len(found.block), "url": short(found.url)})
+    return {"kind": "archive", "records": kinds, "first pages": first}
+
+
 def other(path: Path, _rows: int) -> Described:
     """A file of no kind that we know."""
     with path.open("rb") as handle:
-        return {"kind": "file", "begins with": short(handle.read(64).decode("utf-8", "replace"))}
+        return {"kind": "file", "begins with": repr(handle.read(32))}
 
 
 def short(value: object) -> object:

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import ClassVar, Protocol, TextIO
 
-from vlmkit.core.errors import InputError
+from vlmkit.core.errors import CapabilityError, InputError
 from vlmkit.core.io import artifacts
 from vlmkit.core.io.files import digest, files_below, remove, sweep, write_json
 from vlmkit.core.io.manifest import NAME, STATE, Input, Manifest, Output, content_digest, read_manifest
@@ -92,7 +92,12 @@ class Job:
         """Create the folder, take its lock, sweep away what a killed run left half-written."""
         if (self.folder / NAME).is_file() or (self.config.overwrite and not self.resuming):
             clear(self.folder)
-        self.state.mkdir(parents=True, exist_ok=True)
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            what = f"this folder cannot be made: {error.strerror}"
+            raise CapabilityError(what, where=str(self.folder), fix="name a folder that you may use") from error
+        BEGUN.append(self)
         self._lock = lock(self.state / "lock")
         sweep(self.folder)
         sheet = self.state / "job.json"
@@ -136,7 +141,17 @@ class Job:
         remove(self.state)
         if self._lock:
             self._lock.close()
+        BEGUN.clear()
         return Result(values, artifact=self.folder, next=next)
+
+
+BEGUN: list[Job] = []  # the job of this process, while it is under way
+
+
+def refuse() -> None:
+    """Undo what was begun for a run whose input turned out to be wrong."""
+    while BEGUN:
+        BEGUN.pop().abandon()
 
 
 def open_job(config: Action) -> Job:
@@ -152,7 +167,7 @@ def open_job(config: Action) -> Job:
         elif not path.exists():
             raise artifacts.missing(path)
         kind, content = artifacts.identify(path)
-        inputs.append(Input(path=str(path), kind=kind, content_digest=content))
+        inputs.append(Input(path=str(path.absolute()), kind=kind, content_digest=content))
     settings = settings_of(config)
     identity = {
         **settings,
@@ -180,6 +195,14 @@ def decide(job: Job, out: Path) -> None:
                 where=str(out),
                 fix="--overwrite to replace it, or another --out",
             )
+        for output in manifest.outputs:
+            lies = out / output.path
+            if not lies.is_file() or lies.stat().st_size != output.bytes:
+                raise InputError(
+                    f"this artifact is damaged: {output.path} is missing or of another size",
+                    where=str(out),
+                    fix="--overwrite to make it again; `vlmkit verify` shows more",
+                )
         job.stored = Result(dict(manifest.metrics), artifact=out, reused=True, next=manifest.next)
     elif sheet.is_file():
         same = json.loads(sheet.read_text(encoding="utf-8"))["config_digest"] == job.config_digest

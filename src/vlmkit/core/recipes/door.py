@@ -1,7 +1,9 @@
 """What every command checks of its inputs before torch is loaded."""
 
 from vlmkit.core.io import artifacts
-from vlmkit.core.io.job import Action, input_paths
+from vlmkit.core.io.job import Action, input_paths, refuse
+
+__all__ = ["check", "refuse"]
 
 
 def check(config: Action) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from vlmkit.core.configs.pretrain import EPOCHS, MULTIPLIER, PretrainConfig
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.artifacts import find, identify, lineage
-from vlmkit.core.io.job import Job, Result, open_job
+from vlmkit.core.io.job import Job, Result, open_job, refuse
 from vlmkit.core.models.load import resolve_device
 from vlmkit.core.models.presets import build_causal_lm, count_parameters
 from vlmkit.core.recipes.train_language import Task, train
@@ -29,6 +29,7 @@ def run(config: PretrainConfig) -> Result:
 def lead(config: PretrainConfig, ranks: Ranks) -> Result:
     """The first process: opens the job, gets the data ready, trains with the others, closes the job."""
     job = open_job(config)
+    resolve_device(config.device)  # a machine without the device says so before anything is begun
     sources = find_data(config) if job.stored is None else None
     if sources is None or config.dry_run:
         done = job.stored or plan(config, sources)
@@ -40,7 +41,7 @@ def lead(config: PretrainConfig, ranks: Ranks) -> Result:
         ranks.share((None, task))
         values = train(task, ranks) if config.nproc == 1 or not ranks.alone else start(config, task)
     except InputError:
-        job.abandon()
+        refuse()
         raise
     result = job.finish(
         values, logs=["metrics.parquet"], next=f"vlmkit eval {config.out} --task-data TASKS --out scores"

@@ -41,7 +41,10 @@ ORDER: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     ">=": operator.ge,
 }
 SUMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"+": operator.add, "-": operator.sub}
-PRODUCTS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"*": operator.mul, "/": operator.truediv}
+PRODUCTS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "*": operator.mul,
+    "/": lambda left, right: left / np.where(right == 0, np.nan, right),
+}
 Columns = Mapping[str, np.ndarray]
 
 
@@ -62,7 +65,12 @@ def select(expression: str, columns: Columns, *, where: str) -> np.ndarray:
     """
     parser = Parser(expression, columns, where)
     with np.errstate(all="ignore"):
-        found = parser.read()
+        try:
+            found = parser.read()
+        except RecursionError as error:
+            raise InputError(
+                "the expression is nested too deeply", where=f"{where} {expression[:40]!r}…", fix="fewer parentheses"
+            ) from error
     if found.dtype != bool:
         raise InputError(
             "this is a value, not a condition", where=f"{where} {expression!r}", fix="compare it: COLUMN > 0"
@@ -212,6 +220,8 @@ class Parser:
         return value
 
     def _equal(self, left: np.ndarray, right: np.ndarray, token: Token) -> np.ndarray:
+        if {left.dtype == bool, right.dtype == bool} == {True, False}:
+            raise self._error("a column of true and false is a condition by itself", token.at, "COLUMN or not COLUMN")
         kinds = {side.dtype == object for side in (left, right)}, {side.dtype == bool for side in (left, right)}
         if any(len(kind) > 1 for kind in kinds):
             raise self._error(f"'{token.text}' compares text with a number", token.at, "quote text, and only text")

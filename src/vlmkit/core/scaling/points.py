@@ -119,6 +119,9 @@ def check(runs: Points, *, value: str, law: str, fitted: bool) -> None:
         InputError: naming the run.
     """
     for name, numbers in (("N", runs.size), ("D", runs.tokens), ("C", runs.flops), (value, runs.value)):
+        if numbers.dtype.kind not in "fiu":
+            text = next((cell for cell in numbers if isinstance(cell, str)), numbers[0])
+            raise InputError(f"column '{name}' holds '{text}'", where=name, fix="numbers alone, or another column")
         bad = ~(np.isfinite(numbers) & (numbers > 0))
         if name == value and not fitted:
             bad &= ~np.isnan(numbers)  # a run that is not measured yet may be predicted
