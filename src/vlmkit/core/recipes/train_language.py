@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from vlmkit.core.configs.pretrain import EPOCHS, MULTIPLIER, PretrainConfig
@@ -44,7 +45,8 @@ def train(task: Task, ranks: Ranks) -> dict[str, object]:
     config, recipe = task.config, task.config.recipe
     device = ranks.device or resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
-    model = new_model(task).to(device, torch.float64 if dtype == torch.float64 else torch.float32)
+    model = new_model(task)
+    nn.Module.to(model, device, torch.float64 if dtype == torch.float64 else torch.float32)
     seq_len = seq_len_of(model, config.seq_len, recipe.seq_len)
     data, val = streams(task)
     batches = get_batches(config, data, params=count_parameters(model), seq_len=seq_len)
@@ -84,7 +86,7 @@ def new_model(task: Task) -> PreTrainedModel:
 
 
 def streams(task: Task) -> tuple[Stream, dict[str, Stream]]:
-    """What to train on, and what to measure the loss on: the named sets, and the held-out documents if there are any."""
+    """What to train on, and what to measure the loss on: the named sets, and held-out documents if there are any."""
     config = task.config
     sets = [TokenSet(path) for path in task.corpus.data]
     val = {name: whole([TokenSet(path)]) for name, path in task.corpus.val.items()}
@@ -130,8 +132,9 @@ def save(task: Task, run: Run, batches: TokenBatches, losses: dict[str, float]) 
     arch = Path(config.arch).stem if config.init is None else "init"
     name = config.name or f"{arch}-{config.size}-{run.tokens}-{task.digest[:8]}"
     if run.ranks.first:
-        model = run.model if run.ranks.alone else new_model(task).to(run.model.dtype)
+        model = run.model if run.ranks.alone else new_model(task)
         if not run.ranks.alone:
+            nn.Module.to(model, run.model.dtype)
             load_weights(model, weights)
         save_model(model, task.folder / "model", tokenizer=load_tokenizer(task.corpus.tokenizer), lineage=task.lineage)
         row: dict[str, object] = {
