@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -97,7 +98,7 @@ class Job:
         except OSError as error:
             what = f"this folder cannot be made: {error.strerror}"
             raise CapabilityError(what, where=str(self.folder), fix="name a folder that you may use") from error
-        BEGUN.append(self)
+        BEGUN.append(weakref.ref(self))
         self._lock = lock(self.state / "lock")
         sweep(self.folder)
         sheet = self.state / "job.json"
@@ -145,13 +146,15 @@ class Job:
         return Result(values, artifact=self.folder, next=next)
 
 
-BEGUN: list[Job] = []  # the job of this process, while it is under way
+BEGUN: list[weakref.ref[Job]] = []  # what this process has begun; a job that is forgotten frees its folder
 
 
 def refuse() -> None:
     """Undo what was begun for a run whose input turned out to be wrong."""
     while BEGUN:
-        BEGUN.pop().abandon()
+        job = BEGUN.pop()()
+        if job is not None:
+            job.abandon()
 
 
 def open_job(config: Action) -> Job:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,17 +51,12 @@ def train(task: Task, ranks: Ranks) -> dict[str, object]:
     seq_len = seq_len_of(model, config.seq_len, recipe.seq_len)
     data, val = streams(task)
     batches = get_batches(config, data, params=count_parameters(model), seq_len=seq_len)
+    moments: dict[str, Any] = {"betas": (config.beta1, config.beta2), "eps": config.eps}
     run = fit(
         model,
         batches,
         next_token(model, z_weight=recipe.z_loss),
-        optim=partial(
-            adamw,
-            rules=[(".*", recipe.lr)],
-            betas=(config.beta1, config.beta2),
-            eps=config.eps,
-            weight_decay=recipe.weight_decay,
-        ),
+        optim=partial(adamw, rules=[(".*", recipe.lr)], weight_decay=recipe.weight_decay, **moments),
         schedule=get_schedule(config, len(batches)),
         clip=config.clip or None,
         micro_batch_size=config.micro_batch_size,
@@ -103,12 +99,7 @@ def get_batches(config: PretrainConfig, data: Stream, *, params: int, seq_len: i
     )
     batches = TokenBatches(data, seq_len=seq_len, batch_size=config.recipe.batch_size, tokens=tokens, seed=config.seed)
     if batches.epochs > 1:
-        log.warning(
-            "%s tokens are %.3g passes over the %s of the training data",
-            f"{tokens:,}",
-            batches.epochs,
-            f"{len(data):,}",
-        )
+        log.warning(f"{tokens:,} tokens are {batches.epochs:.3g} passes over the {len(data):,} of the training data")
     return batches
 
 
