@@ -77,7 +77,9 @@ class FitScalingConfig(Action):
     loss: Loss | None = option(
         None, help="Least squares, Huber's loss or least absolute residuals; default: lsq, but huber for chinchilla."
     )
-    delta: float = option(1e-3, help="Where Huber's loss turns linear, in the units of the residuals.")
+    delta: float | None = option(
+        None, help="Where Huber's loss turns linear, in the units of the residuals; default 0.001."
+    )
     space: Space | None = option(
         None, help="Residuals of the loss or of its logarithm; default: raw, but log for chinchilla."
     )
@@ -107,7 +109,9 @@ class FitScalingConfig(Action):
         sizes(self.predict)
         if not self.tables:
             raise InputError("no table is given", where="vlmkit fit-scaling", fix="name a table of runs")
-        if not self.delta > 0:
+        if self.delta is not None and self.method[0] != "huber":
+            raise InputError("--delta belongs to Huber's loss", where="--delta", fix="add --loss huber")
+        if self.delta is not None and not self.delta > 0:
             raise InputError(f"--delta is {self.delta:g}", where="--delta", fix="a positive number")
         if self.downstream_fit_where and not self.downstream:
             raise InputError(

@@ -96,7 +96,9 @@ class PretrainConfig(Action):
         None, help="Steps of linear warm-up; default 50 to 5000 by size, at most 3 tenths of the run."
     )
     schedule: Literal["cosine", "constant", "cooldown"] = option("cosine", help="Learning rate after the warm-up.")
-    cooldown: float = option(0.2, help="Part of the run at the end in which `--schedule cooldown` falls to --end-lr.")
+    cooldown: float | None = option(
+        None, help="Part of the run at the end in which `--schedule cooldown` falls to --end-lr; default 0.2."
+    )
     weight_decay: float | None = option(None, help="Decay of all parameters; default 0.033 (DCLM; 7b 0.05).")
     beta1: float = option(0.9, help="AdamW's first beta.")
     beta2: float = option(0.95, help="AdamW's second beta.")
@@ -132,6 +134,8 @@ class PretrainConfig(Action):
             raise InputError(f"--tokens is {self.tokens:g}", where="--tokens", fix="at most 1e16")
         if self.vocab_size is not None and self.vocab_size > 1 << 20:
             raise InputError(f"--vocab-size is {self.vocab_size:,}", where="--vocab-size", fix="at most 1,048,576")
+        if self.cooldown is not None and self.schedule != "cooldown":
+            raise InputError("--cooldown needs its schedule", where="--cooldown", fix="add --schedule cooldown")
         if self.init is not None and self.arch != "open_lm":
             raise InputError("--init brings its own architecture", where="--arch", fix="leave out --arch")
         if self.init is not None and self.tokenizer is not None:

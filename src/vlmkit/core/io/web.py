@@ -44,6 +44,8 @@ class Reading:
 
 def read_slice(part: Slice, reading: Reading) -> Iterator[Page | Damage]:
     """Pages of a slice of a file, in order, and what of it cannot be read."""
+    if part.source.size == 0 and part.source.format not in ("html", "parquet"):  # these speak for themselves
+        return iter([Damage(part.source.name, 0, "empty_file", "the file has no bytes")])
     match part.source.format:
         case "archive":
             return archive_pages(part)

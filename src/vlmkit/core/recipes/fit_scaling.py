@@ -14,6 +14,8 @@ from vlmkit.core.scaling.narrative import tell
 from vlmkit.core.scaling.points import rename
 from vlmkit.core.scaling.study import Roles, arrange, findings, fit_laws, picture, table
 
+DELTA = 1e-3  # Besiroglu et al. 2024
+
 
 def run(config: FitScalingConfig) -> Result:
     """Fit a law and say what it predicts."""
@@ -27,7 +29,7 @@ def run(config: FitScalingConfig) -> Result:
     if config.dry_run:
         counts = {"runs": len(study.runs.names), "fitted": int(study.fitted.sum()), "targets": int(study.targets.sum())}
         return Result({"plan": {"law": config.law, "loss": loss, "space": space, "loss_column": study.loss, **counts}})
-    fits = fit_laws(study, law=config.law, loss=loss, delta=config.delta, space=space)
+    fits = fit_laws(study, law=config.law, loss=loss, delta=config.delta or DELTA, space=space)
     level = config.interval
     values = findings(study, fits, level=level, asked=sizes(config.predict))
     job.begin()

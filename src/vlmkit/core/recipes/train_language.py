@@ -26,6 +26,7 @@ from vlmkit.core.train.optim import adamw
 from vlmkit.core.train.parallel import Ranks
 from vlmkit.core.train.schedule import Schedule, constant, cooldown, cosine
 
+COOLDOWN = 0.2  # of the run, where --cooldown does not say otherwise
 VALIDATION_TOKENS = 8192  # a forward pass, whatever the batch of training
 
 
@@ -109,7 +110,8 @@ def get_schedule(config: PretrainConfig, steps: int) -> Schedule:
     if config.schedule == "constant":
         return constant(warmup=warmup)
     if config.schedule == "cooldown":
-        return cooldown(steps, warmup=warmup, end=config.end_lr, cooldown_steps=round(config.cooldown * steps))
+        part = COOLDOWN if config.cooldown is None else config.cooldown
+        return cooldown(steps, warmup=warmup, end=config.end_lr, cooldown_steps=round(part * steps))
     return cosine(steps, warmup=warmup, end=config.end_lr)
 
 
@@ -128,12 +130,8 @@ def save(task: Task, run: Run, batches: TokenBatches, losses: dict[str, float]) 
             nn.Module.to(model, run.model.dtype)
             load_weights(model, weights)
         save_model(model, task.folder / "model", tokenizer=load_tokenizer(task.corpus.tokenizer), lineage=task.lineage)
-        row: dict[str, object] = {
-            "name": name,
-            "dataset": config.dataset_name,
-            "N": float(params),
-            "D": float(run.tokens),
-        }
+        row: dict[str, object] = {"name": name, "dataset": config.dataset_name, "N": float(params)}
+        row |= {"D": float(run.tokens)}
         row |= {"M": run.tokens / params, "target_multiplier": config.multiplier or run.tokens / params, "C": flops}
         row |= {f"loss_{key}": value for key, value in losses.items()}
         write_table(task.folder / "run.parquet", [row], kind="runs")
