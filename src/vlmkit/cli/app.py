@@ -103,7 +103,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 def run(words: list[str]) -> int:
     """Run the command line and give its exit code; every failure is reported here."""
-    as_json = "--json" in words
+    as_json = "--json" in words or report.wished("json")
     usage: Any = typer.BadParameter.__mro__[1]  # UsageError; its module is private to typer
     try:
         code = app(words or ["--help"], prog_name="vlmkit", standalone_mode=False)
@@ -115,8 +115,8 @@ def run(words: list[str]) -> int:
         code = 130
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-        if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # typer's word for a reader that has gone
-            return silence(OSError(errno.EPIPE, "closed"))
+        if isinstance(error.__context__, BrokenPipeError):  # typer and rich leave so when the reader has gone
+            return silence(error.__context__)
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -177,12 +177,21 @@ def translate(error: Exception, words: list[str]) -> VlmkitError:
         import traceback
 
         traceback.print_exception(error)
-    path = report.where_to_look(error, Path(tempfile.gettempdir()))
+    path = where_to_look(error, Path(tempfile.gettempdir()))
     return RunError(
         f"{type(error).__name__}: {text}",
         where=f"the traceback is in {path}",
         fix="this is a fault of vlmkit: please report it",
     )
+
+
+def where_to_look(error: BaseException, folder: Path) -> Path:
+    """Write the traceback of a fault of ours where the user can send it from."""
+    import traceback
+
+    path = folder / f"vlmkit-error-{os.getpid()}.log"
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return path
 
 
 def silence(error: OSError) -> int:

@@ -50,9 +50,8 @@ def command(app: typer.Typer, config: type[C]) -> Callable[[Callable[[C], object
 
     def register(function: Callable[[C], object]) -> Callable[..., int]:
         def call(**words: Any) -> int:
-            session = report.Session(
-                config.command, config.action, **{key: words.pop(key) for key in ("json", "quiet", "verbose")}
-            )
+            manner = {key: words.pop(key) or report.wished(key) for key in ("json", "quiet", "verbose")}
+            session = report.Session(config.command, config.action, **manner)
             with session:
                 values, origins = merge(config, words)
                 if words["print_config"]:

@@ -6,7 +6,6 @@ import math
 import os
 import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -138,6 +137,11 @@ class Handler(logging.Handler):
             self.bars.stop()
             self.bars = None
             self.tasks.clear()
+
+
+def wished(manner: str) -> bool:
+    """Whether the environment asks for --json, --quiet or --verbose."""
+    return os.environ.get(f"VLMKIT_{manner.upper()}", "").lower() in ("1", "true", "yes")
 
 
 def count(event: Any) -> str:
@@ -287,12 +291,3 @@ def draw(console: Any, title: str, columns: list[str], rows: list[list[str]], *,
     if not console.is_terminal:
         console.width = max(console.width, 4000)
     console.print(table)
-
-
-def where_to_look(error: BaseException, folder: Path) -> Path:
-    """Write the traceback of a fault of ours where the user can send it from."""
-    import traceback
-
-    path = folder / f"vlmkit-error-{os.getpid()}.log"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return path

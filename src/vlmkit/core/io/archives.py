@@ -6,6 +6,7 @@ cannot be inflated, the record in question is reported and lost, and reading goe
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ def skip_blank(stream: Stream) -> None:
         stream.skip(1)
 
 
-class _Reader:
+class _Reader(ABC):
     """What WARC and ARC share: taking a block of a stated length, and finding the next record when it is wrong."""
 
     mark: re.Pattern[bytes]
@@ -92,8 +93,9 @@ class _Reader:
     def __init__(self, stream: Stream, name: str) -> None:
         self.stream, self.name = stream, name
 
+    @abstractmethod
     def record(self, offset: int) -> Iterator[Record | Damage]:
-        raise NotImplementedError
+        """The record that begins here, and what of it is damaged."""
 
     def begins(self, ahead: bytes) -> bool:
         """Whether bytes begin a record."""

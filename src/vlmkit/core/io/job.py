@@ -134,6 +134,7 @@ class Job:
             inputs=self.inputs,
             outputs=outputs,
             logs=[log for log in logs if (self.folder / log).is_file()],
+            log_digests={log: digest(self.folder / log) for log in logs if (self.folder / log).is_file()},
             metrics=values,
             next=next,
             started=self.started,

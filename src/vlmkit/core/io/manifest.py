@@ -58,7 +58,7 @@ class Manifest:
     next: str = ""
     started: str
     finished: str
-    extra: dict[str, object] = field(default_factory=dict)
+    log_digests: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write the manifest into an artifact's folder."""
@@ -108,5 +108,7 @@ def faults(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
     for log in manifest.logs:
         if not (folder / log).is_file():
             yield log, "is missing"
+        elif manifest.log_digests.get(log, digest(folder / log)) != digest(folder / log):
+            yield log, "differs from what was written (its digest has changed)"
     if content_digest(manifest.outputs) != manifest.content_digest:
         yield NAME, "lists other digests than its content digest says"

@@ -75,7 +75,10 @@ def report(name: str, tasks: Tasks, results: dict[str, Measured], config: EvalCo
         task.name: accuracy(results[task.name].correct) if task.name in results else Accuracy(None) for task, _ in tasks
     }
     shots = Settings(shots=config.shots).shots_of
-    made = model_report(name, {task.name: (task, shots(task), scores[task.name]) for task, _ in tasks})
+    most = {task.name: max(len(pool.rows) for pool in pools) - 1 for task, pools in tasks}
+    made = model_report(
+        name, {task.name: (task, min(shots(task), most[task.name]), scores[task.name]) for task, _ in tasks}
+    )
     inner = made["tasks"]
     assert isinstance(inner, dict)
     for name, entry in inner.items():

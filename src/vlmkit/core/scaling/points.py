@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlmkit.core.errors import InputError, nearest
+from vlmkit.core.io.progress import log
 from vlmkit.core.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN, LAWS
 
 Columns = Mapping[str, np.ndarray]
 BOUNDARY = re.compile(r"^loss_(lo|hi)\d*_")  # ends of an interval, not losses
 SAME = 1e-3  # sizes that differ by less, relatively, are one size: tokens are rounded to whole sequences
+LOOSE = 0.01  # how far a stated M may be from D / N: tables round it
 UNITS = {"N": "parameters", "D": "tokens", "M": "tokens a parameter", "C": "FLOPs"}
 
 
@@ -67,7 +69,14 @@ def complete(columns: Columns) -> dict[str, np.ndarray]:
                 fix=f"name it: --map {name}=COLUMN",
             )
     with np.errstate(all="ignore"):  # what is no number is refused later, where it is used
-        full.setdefault("M", full["D"] / full["N"])
+        stated = full.setdefault("M", full["D"] / full["N"])
+        off = np.abs(stated * full["N"] / full["D"] - 1) > LOOSE
+        if off.any():
+            row = int(np.argmax(off))
+            true = full["D"][row] / full["N"][row]
+            log.warning(
+                f"M is not D / N in {off.sum()} rows (row {row + 1}: {stated[row]:g}, not {true:g}): laws use D / N"
+            )
         full.setdefault("C", FLOPS_PER_PARAMETER_AND_TOKEN * full["N"] * full["D"])
     return full
 
