@@ -38,7 +38,7 @@ def configs():
         module = import_module(f"vlmkit.core.configs.{spec.module}")
         found += [
             value for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, Action) and value is not Action and value.command == name
+            if isinstance(value, type) and issubclass(value, Action) and getattr(value, "command", None) == name
         ]  # fmt: skip
     return found
 
@@ -180,3 +180,25 @@ def test_the_language_loop_in_miniature(tmp_path):
     assert "petite-24000" in page
     for word in ("<script", 'src="http', 'href="http', "url(http", str(tmp_path)):  # self-contained
         assert word not in page, word
+
+
+EVERY = "plain robust bootstrap foreign refit"
+
+
+@pytest.mark.parametrize(
+    ("laws", "answers"),
+    [("plain", ""), pytest.param(EVERY, "compare tasks frontier plan next", marks=pytest.mark.slow)],
+)
+def test_the_scaling_laws_beside_their_truth(laws, answers, tmp_path):
+    tools = {"VLMKIT": f"{sys.executable} -m vlmkit", "PYTHON": sys.executable, "DRAWS": "50"}
+    tools |= {"LAWS": laws, "ANSWERS": answers}
+    words = ["make", "-C", str(ROOT / "examples" / "scaling-law"), f"OUT={tmp_path / 'out'}"]
+    done = subprocess.run(
+        [*words, *(f"{name}={value}" for name, value in tools.items())], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = (tmp_path / "out" / "beside.txt").read_text(encoding="utf-8")
+    assert [line.partition(":")[0] for line in table.splitlines() if line and line[0] != " "] == laws.split()
+    assert "web-7b-m20-s0" in table
+    assert "OUTSIDE" not in table
+    assert table in done.stdout

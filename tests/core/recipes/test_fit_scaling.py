@@ -17,7 +17,7 @@ TABLE_2 = {
     "where": "dataset == 'rpj'",
     "loss_column": "loss_c4_val",
     "fit_where": "(M == 20 and N < 1e9) or (M == 320 and N < 2e7)",
-    "downstream": "err_avg17",
+    "downstream": ("err_avg17",),
     "downstream_fit_where": "(M == 20 and N < 2e9) or (M == 320 and N < 2e7)",
     "target": "N > 1e9",
 }
@@ -81,14 +81,14 @@ def test_the_artifact_is_whole_and_the_same_every_time(tmp_path):
     words = {"tables": (table,), "target": "N > 9e7", "predict": ("1e9,2e10",)}
     first = run(FitScalingConfig(out=tmp_path / "a", **words))
     run(FitScalingConfig(out=tmp_path / "b", **words))
-    files = ("law.json", "predictions.parquet", "fit.svg")
+    files = ("law.json", "predictions.parquet", "draws.parquet", "fit.svg", "fit.png", "report.html")
     digests = [
         {name: hashlib.sha256((tmp_path / out / name).read_bytes()).hexdigest() for name in files} for out in "ab"
     ]
     assert digests[0] == digests[1]
     manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert manifest["kind"] == "law"
-    assert manifest["logs"] == ["fit.svg"]
+    assert manifest["logs"] == ["fit.svg", "fit.png", "report.html"]
     again = run(FitScalingConfig(out=tmp_path / "a", **words))
     assert again.reused
     assert again.values == json.loads(json.dumps(first.values))
@@ -103,13 +103,15 @@ def test_the_artifact_is_whole_and_the_same_every_time(tmp_path):
 def test_a_stored_law_predicts_what_the_fit_predicted(tmp_path):
     table = runs(tmp_path / "runs.csv")
     fitted = run(FitScalingConfig(tables=(table,), out=tmp_path / "law", predict=("1e9,2e10", "1e8,1e9")))
-    later = predict(FitScalingPredictConfig(law=tmp_path / "law", predict=("1e9,2e10", "1e8,1e9")))
+    later = predict(FitScalingPredictConfig(law=str(tmp_path / "law"), predict=("1e9,2e10", "1e8,1e9")))
     assert later.values["predictions"] == fitted.values["predictions"]
-    narrower = predict(FitScalingPredictConfig(law=tmp_path / "law", predict=("1e9,2e10",), interval=0.5))
+    narrower = predict(FitScalingPredictConfig(law=str(tmp_path / "law"), predict=("1e9,2e10",), interval=0.5))
     wide, narrow = later.values["predictions"][0], narrower.values["predictions"][0]
     assert wide["low"] < narrow["low"] < narrow["predicted"] < narrow["high"] < wide["high"]
     assert any("decades" in text for text in later.values["warnings"])
-    assert predict(FitScalingPredictConfig(law=tmp_path / "law", predict=("1e8,1e9",), out=tmp_path / "p")).artifact
+    assert predict(
+        FitScalingPredictConfig(law=str(tmp_path / "law"), predict=("1e8,1e9",), out=tmp_path / "p")
+    ).artifact
 
 
 def test_other_column_names_and_other_multipliers(tmp_path):
@@ -157,7 +159,7 @@ def test_runs_and_scores_of_our_own_commands_are_joined(tmp_path):
         pq.write_table(pa.Table.from_pylist([row]), tmp_path / row["name"] / "run.parquet")
     tables = (*(tmp_path / row["name"] for row in rows), tmp_path / "scores")
     values = run(
-        FitScalingConfig(tables=tables, out=tmp_path / "law", downstream="err_avg", target="name == 'm5'")
+        FitScalingConfig(tables=tables, out=tmp_path / "law", downstream=("err_avg",), target="name == 'm5'")
     ).values
     target = values["targets"][0]
     assert target["predicted"] == pytest.approx(target["true"], rel=1e-5)
@@ -214,7 +216,7 @@ def test_what_cannot_be_fitted_is_refused_with_a_sentence(tmp_path):
     assert "N is 1e+06 in all runs" in refused(table, tmp_path, where="N < 2e6").what
     assert "M is 20 in all runs" in refused(table, tmp_path, where="D == 20 * N").what
     assert refused(table, tmp_path, loss_column="los").fix == "did you mean 'loss'?"
-    assert refused(table, tmp_path, downstream="err").where == "--downstream"
+    assert refused(table, tmp_path, downstream=("err",)).where == "--downstream"
     assert refused(table, tmp_path, target="N > 1e12").what == "--target chooses no run"
     assert refused(table, tmp_path, where="name == 'none'").what == "--where chooses no run"
     assert refused(table, tmp_path, map={"N": "parms"}).where == "--map"
@@ -244,4 +246,4 @@ def test_a_law_that_is_none_is_refused(tmp_path):
     (tmp_path / "law").mkdir()
     (tmp_path / "law" / "law.json").write_text('{"law": "gadre"}')
     with pytest.raises(InputError, match="not a law"):
-        predict(FitScalingPredictConfig(law=tmp_path / "law", predict=("1e9,2e10",)))
+        predict(FitScalingPredictConfig(law=str(tmp_path / "law"), predict=("1e9,2e10",)))

@@ -1,12 +1,15 @@
 """`vlmkit sample`: artifacts, the same bytes every time."""
 
 import json
+import shlex
 
 import pytest
 
+from vlmkit.core.configs.fit_scaling import FitScalingConfig
 from vlmkit.core.configs.sample import SampleConfig
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.images import read_images
+from vlmkit.core.recipes import fit_scaling
 from vlmkit.core.recipes.sample import run
 
 
@@ -45,10 +48,53 @@ def test_digits_decode_to_what_scikit_learn_holds(tmp_path):
     assert manifest(tmp_path / "digits")["kind"] == "images"
 
 
+def test_simulated_runs_are_the_same_for_the_same_seed_and_others_for_another(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(SampleConfig(name="scaling", seed=seed, out=tmp_path / name))
+    digests = [manifest(tmp_path / name)["content_digest"] for name in ("a", "b", "c")]
+    assert digests[0] == digests[1] != digests[2]
+    assert manifest(tmp_path / "a")["kind"] == "runs"
+    lines = (tmp_path / "a" / "tasks.csv").read_text().splitlines()
+    assert lines[0] == "task,random_accuracy,n"
+    assert lines[1] == "last_word,0.0,5000"
+
+
+def test_the_command_that_follows_the_sample_recovers_the_truth(tmp_path, vlmkit):
+    follow_up = run(SampleConfig(name="scaling", out=tmp_path / "runs")).next
+    truth = json.loads((tmp_path / "runs" / "truth.json").read_text())
+    done = vlmkit(*shlex.split(follow_up)[1:], "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    found = done.json
+    for name, value in truth["runs.parquet"]["params"]["web"].items():
+        low, high = found["intervals"][name]
+        assert low <= value <= high, name
+    largest = {one["name"]: one for one in truth["runs.parquet"]["largest"]}
+    assert [target["name"] for target in found["targets"]][-1] == "web-7b-m20-s0"
+    for target in found["targets"]:
+        assert target["low"] <= largest[target["name"]]["loss"] <= target["high"]
+        assert target["downstream_low"] <= largest[target["name"]]["err_avg"] <= target["downstream_high"]
+    for name in truth["runs.parquet"]["outliers"]:
+        assert (name in " ".join(found["warnings"])) == name.startswith("web")
+
+
+def test_the_table_with_foreign_names_gives_its_law_back(tmp_path):
+    run(SampleConfig(name="scaling", out=tmp_path / "runs"))
+    names = {"N": "params", "D": "tokens", "C": "flops", "loss": "final_loss"}
+    table = tmp_path / "runs" / "chinchilla.csv"
+    found = fit_scaling.run(FitScalingConfig(tables=(table,), law="chinchilla", map=names, out=tmp_path / "law")).values
+    truth = json.loads((tmp_path / "runs" / "truth.json").read_text())["chinchilla.csv"]
+    for name, value in truth["params"].items():
+        low, high = found["intervals"][name]
+        assert low <= value <= high, name
+    for name in truth["outliers"]:
+        assert name in " ".join(found["warnings"])
+
+
 @pytest.mark.parametrize(
     ("words", "where"),
     [
         ({"name": "digits", "pages": 100}, "--pages"),
+        ({"name": "scaling", "rows": 5}, "--rows"),
         ({"name": "web", "rows": 5}, "--rows"),
         ({"name": "web", "pages": 3}, "--pages"),
     ],

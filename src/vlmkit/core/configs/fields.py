@@ -15,11 +15,10 @@ from vlmkit.core.errors import InputError
 INPUTS, METHOD, COMPUTE, COMMON = "Inputs", "Method", "Compute", "Common"
 
 
-def argument(*, help: str, metavar: str | None = None, eats: tuple[str, ...] = ()) -> Any:
-    """A positional word or, for a tuple, several. `eats` names the kinds of artifact that it may be."""
-    return dataclasses.field(
-        metadata={"argument": True, "help": help, "metavar": metavar, "eats": eats, "panel": INPUTS}
-    )
+def argument(*, help: str, metavar: str | None = None, eats: tuple[str, ...] = (), maybe_path: bool = False) -> Any:
+    """A positional word or, for a tuple, several. `eats` and `maybe_path` are those of `option`."""
+    metadata = {"argument": True, "help": help, "metavar": metavar, "eats": eats, "panel": INPUTS}
+    return dataclasses.field(metadata=metadata | {"maybe_path": maybe_path})
 
 
 def option(

@@ -8,7 +8,7 @@ from vlmkit.core.errors import InputError
 
 PAGES = {"web": 2500, "web-tasks": 2500}
 ROWS = {"web-tasks": 150}
-KINDS = {"web": "pages", "web-tasks": "tasks", "digits": "images"}
+KINDS = {"web": "pages", "web-tasks": "tasks", "digits": "images", "scaling": "runs"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,16 +17,21 @@ class SampleConfig(Action):
 
     command: ClassVar[str] = "sample"
     makes: ClassVar[str | None] = "sample"
-    outputs: ClassVar[str] = "pages.warc.gz (web), one .jsonl a task (web-tasks), part-00000.parquet (digits)"
+    outputs: ClassVar[str] = (
+        "pages.warc.gz (web), one .jsonl a task (web-tasks), part-00000.parquet (digits), "
+        "runs.parquet, chinchilla.csv, tasks.csv, truth.json (scaling)"
+    )
     examples: ClassVar[tuple[str, ...]] = (
         "vlmkit sample web --out pages",
         "vlmkit sample web-tasks --out tasks",
         "vlmkit sample digits --out digits",
+        "vlmkit sample scaling --seed 1 --out simulated",
     )
 
-    name: Literal["web", "web-tasks", "digits"] = argument(
+    name: Literal["web", "web-tasks", "digits", "scaling"] = argument(
         help="web: pages of documentation rendered as a small web crawl; web-tasks: evaluation tasks from the pages "
-        "that `web` leaves out; digits: scikit-learn's 1,797 scanned digits."
+        "that `web` leaves out; digits: scikit-learn's 1,797 scanned digits; scaling: training runs simulated from "
+        "published scaling laws, with the truth beside them."
     )
     pages: int | None = option(None, help="Different pages to draw on, for web and web-tasks (2500).", panel=INPUTS)
     rows: int | None = option(None, help="Most rows of a task, for web-tasks (150).", panel=INPUTS)

@@ -248,8 +248,13 @@ def settings_of(config: Action) -> dict[str, object]:
             return {key: plain(one) for key, one in value.items()}
         return [plain(one) for one in value] if isinstance(value, tuple) else value
 
-    shown = {item.name: item.metadata.get("digest", True) for item in dataclasses.fields(config)}
-    return {name: plain(getattr(config, name)) for name, counts in shown.items() if counts}
+    found = {}
+    for item in dataclasses.fields(config):
+        if item.metadata.get("digest", True):
+            value = getattr(config, item.name)
+            named = item.metadata.get("maybe_path") and isinstance(value, str) and Path(value).exists()
+            found[item.name] = "path" if named else plain(value)
+    return found
 
 
 def difference(job: Job, manifest: Manifest) -> str:

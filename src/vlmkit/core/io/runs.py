@@ -18,6 +18,7 @@ Columns = dict[str, np.ndarray]  # each (N,): float64 with NaN for what is missi
 Record = Mapping[str, object]
 SUFFIXES = (".parquet", ".csv", ".json", ".jsonl")
 SCORES = {"model", "task", "value"}
+CHANCE = ("baseline", "chance", "random_accuracy")
 
 
 def read_runs(paths: Sequence[Path]) -> Columns:
@@ -140,3 +141,26 @@ def join(runs: Sequence[Record], errors: Mapping[str, Mapping[str, float]]) -> l
             fix="the column 'name' of the runs has to equal the column 'model' of the scores",
         )
     return [{**row, **errors.get(name, {})} for row, name in zip(runs, names, strict=True)]
+
+
+def read_baselines(paths: Sequence[Path]) -> dict[str, float]:
+    """The chance accuracy of every task, as a fraction, from tables with a column `task` (or `name`) and one of
+    `baseline`, `chance`, `random_accuracy`; other tables are passed over.
+
+    Raises:
+        InputError: a number that is no fraction, or two of one task.
+    """
+    found: dict[str, float] = {}
+    for file in (file for path in paths for file in table_files(path)):
+        for row in read_rows(file):
+            name = row.get("task", row.get("name"))
+            value = next((row[key] for key in CHANCE if row.get(key) is not None), None)
+            if name is None or not isinstance(value, int | float):
+                continue
+            if not 0 <= value <= 1 or not math.isclose(found.setdefault(str(name), float(value)), value, abs_tol=1e-9):
+                raise InputError(
+                    f"the chance accuracy of '{name}' is {value:g}",
+                    where=str(file),
+                    fix="one fraction between 0 and 1 a task",
+                )
+    return found

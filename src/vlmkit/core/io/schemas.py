@@ -30,6 +30,11 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
     "images": pa.schema([("id", TEXT), ("image", IMAGE), ("label", INT)]),
+    "frontier": pa.schema([("C", REAL), ("N", REAL), ("D", REAL), ("M", REAL), ("loss", REAL)]),
+    "plan": pa.schema([("N", REAL), ("D", REAL), ("M", REAL)]),
+    "comparison": pa.schema([("law", TEXT), ("parameters", INT), ("aicc", REAL), ("loo_rms", REAL)]),
+    "tasks": pa.schema([("name", TEXT), ("chance", REAL), ("accuracy", REAL), ("model", TEXT), ("chosen", pa.bool_())]),
+    "draws": pa.schema([("draw", INT)]),
     "predictions": pa.schema([("N", REAL), ("D", REAL), ("predicted", REAL), ("low", REAL), ("high", REAL)]),
 }  # fmt: skip
 

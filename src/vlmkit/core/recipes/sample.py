@@ -4,7 +4,7 @@ import json
 
 from vlmkit.core.configs.sample import SampleConfig
 from vlmkit.core.errors import CapabilityError
-from vlmkit.core.io.files import write_text
+from vlmkit.core.io.files import write_json, write_text
 from vlmkit.core.io.job import Job, Result, open_job
 
 
@@ -16,7 +16,7 @@ def run(config: SampleConfig) -> Result:
     if config.dry_run:
         return Result({"plan": {"sample": config.name, "pages": config.page_count, "rows": config.row_count}})
     job.begin()
-    return {"web": web, "web-tasks": web_tasks, "digits": digits}[config.name](config, job)
+    return {"web": web, "web-tasks": web_tasks, "digits": digits, "scaling": scaling}[config.name](config, job)
 
 
 def web(config: SampleConfig, job: Job) -> Result:
@@ -64,6 +64,27 @@ def digits(config: SampleConfig, job: Job) -> Result:
             name = f"digit-{number:04d}"
             table.add([{"id": name, "image": encode(pixels, name), "label": int(label)}])
     return job.finish({"sample": "digits", "images": table.rows, "classes": 10}, next=f"vlmkit inspect {config.out}")
+
+
+def scaling(config: SampleConfig, job: Job) -> Result:
+    """Tables of simulated training runs, and the laws that they follow."""
+    from vlmkit.core.io.tables import write_table
+    from vlmkit.core.samples.scaling import as_csv, simulate_profiles, simulate_runs, task_rows, truth
+
+    runs, profiles = simulate_runs(config.seed), simulate_profiles(config.seed)
+    write_table(job.folder / "runs.parquet", runs.rows, kind="runs")
+    write_text(job.folder / "chinchilla.csv", as_csv(profiles.rows))
+    write_text(job.folder / "tasks.csv", as_csv(task_rows()))
+    write_json(job.folder / "truth.json", truth(runs, profiles))
+    values: dict[str, object] = {
+        "sample": "scaling",
+        "runs": len(runs.rows),
+        "outliers": sorted(runs.excess),
+        "chinchilla_runs": len(profiles.rows),
+        "chinchilla_outliers": sorted(profiles.excess),
+    }
+    asked = """--where "dataset == 'web'" --target "N > 1e9" --downstream err_avg"""
+    return job.finish(values, next=f"vlmkit fit-scaling {config.out} {asked} --out law")
 
 
 def require(pages: int) -> None:

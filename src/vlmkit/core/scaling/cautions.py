@@ -1,67 +1,172 @@
 """What a reader of a fit must be told: each caution is one sentence with its number."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from vlmkit.core.scaling.fitting import Fit, predict, quantile
-from vlmkit.core.scaling.laws import DOWNSTREAM
+from vlmkit.core.scaling.evidence import Evidence, Places
+from vlmkit.core.scaling.fitting import Fit
+from vlmkit.core.scaling.influence import Influence
 from vlmkit.core.scaling.points import Points
+from vlmkit.core.scaling.terms import power
+from vlmkit.core.scaling.wald import covariance_factor, freedom, quantile
 
 FEW_DOF = 2
+FEW_PAIRS = 30
 DECADES = 0.5  # extrapolation beyond the fit that is worth a word
+SPREAD = 1.1  # a ratio of multipliers that a law of C alone cannot take for one
+GAP = 1e-6  # relative, by which a draw of the bootstrap may miss its optimum
 Ranges = Mapping[str, tuple[float, float]]
 POSITIVE = {"E", "a", "b", "A", "B", "k"}
 
 
-def of_fit(fitted: Fit, x: np.ndarray, *, level: float) -> Iterator[str]:
-    """Cautions about a fit to points at variables x (T, N)."""
-    what = "the downstream fit" if fitted.law is DOWNSTREAM else "the fit"
-    yield from of_freedom(fitted, level=level)
-    for edge in fitted.certificate.bounds:
-        yield f"{what} ends on the edge of what was searched ({edge}): the points do not determine it"
+def of_fit(evidence: Evidence, fitted: Fit) -> Iterator[str]:
+    """Cautions about one of the fits."""
+    what = name_of(fitted)
+    yield from of_freedom(fitted, level=evidence.level)
+    for name in fitted.certificate.bounds:
+        yield f"{what} ends on the edge of what was searched ({name}): the points do not determine it"
     for name, value in fitted.values.items():
         if name in POSITIVE and name in {*fitted.law.parameters, "A", "B"} and value <= 0:
             yield f"{name} = {value:.3g} of {what} is not positive: the law has lost its meaning, do not extrapolate"
     if fitted.certificate.local_minima > 1:
         yield f"{what} has {fitted.certificate.local_minima} local minima; the best one is reported"
-    if fitted.dof > 0 and fitted.factor is None:
+    if freedom(fitted) > 0 and covariance_factor(fitted) is None:
         yield f"{what} does not determine all its parameters: there are no intervals"
-    yield from weak_terms(fitted, x)
+    yield from weak_terms(fitted)
+    if evidence.draws:
+        yield from of_bootstrap(evidence, fitted)
+
+
+def name_of(fitted: Fit) -> str:
+    """How a sentence calls a fit."""
+    return "the fit" if fitted.law.over != ("L",) and fitted.law.link != "complement" else "the downstream fit"
 
 
 def of_freedom(fitted: Fit, *, level: float) -> Iterator[str]:
     """Cautions about how little the points say of their own error."""
-    what = "the downstream fit" if fitted.law is DOWNSTREAM else "the fit"
-    if fitted.dof <= 0:
+    what, dof = name_of(fitted), freedom(fitted)
+    if not fitted.n:
+        yield "this law comes without its points: it predicts, and knows nothing of its error"
+    elif fitted.dof <= 0:
         yield f"{what} has no degree of freedom: it passes through all {fitted.n} points and says nothing of its error"
-    elif fitted.dof <= FEW_DOF:
-        reach = quantile(level, fitted.dof)
+    elif dof <= FEW_DOF:
+        reach = quantile(level, dof)
+        counted = f"{fitted.n} points, {fitted.law.num_parameters} parameters"
+        counted += f", {dof + 1} clusters" if dof < fitted.dof else ""
         yield (
-            f"{what} has {fitted.dof} degree{'s' * (fitted.dof > 1)} of freedom ({fitted.n} points, "
-            f"{fitted.law.num_parameters} parameters): its {level:.0%} interval reaches {reach:.1f} standard errors, "
-            "and the points say next to nothing about its error"
+            f"{what} has {dof} degree{'s' * (dof != 1)} of freedom ({counted}): its {level:.0%} interval reaches "
+            f"{reach:.1f} standard errors, and the points say next to nothing about its error"
         )
 
 
-def weak_terms(fitted: Fit, x: np.ndarray) -> Iterator[str]:
+def weak_terms(fitted: Fit) -> Iterator[str]:
     """Terms that move less over the points than one observation's noise."""
-    if fitted.noise is None or fitted.law is DOWNSTREAM:
+    law, problem = fitted.law, fitted.problem
+    if fitted.noise is None or any(term.shape is not power for term in law.terms) or law.over == ("L",):
         return
-    middle = float(predict(fitted, x, level=0.5).value.mean()) if fitted.space == "log" else 1.0
+    middle = float(np.mean(problem.y)) if problem.space == "log" else 1.0
     noise = float(np.sqrt(fitted.noise)) * middle
-    for term, k in enumerate(fitted.law.exponents):
-        theta = fitted.solution[1 + fitted.law.num_terms + k]
-        moved = float(np.ptp(fitted.solution[1 + term] * np.exp(-theta * (x[term] - fitted.centre[term]))))
+    for number, term in enumerate(law.terms, start=1):
+        theta = fitted.solution[1 + law.num_terms + term.theta[0]]
+        moved = float(np.ptp(fitted.solution[number] * np.exp(-theta * problem.x[term.rows[0]])))
         if moved < noise:
-            yield f"the term in {'ND'[term]} moves by {moved:.2g} over the points, a run's noise is {noise:.2g}"
+            yield (
+                f"the term in {law.over[term.rows[0]]} moves by {moved:.2g} over the points, "
+                f"a run's noise is {noise:.2g}"
+            )
 
 
-def extrapolation(ranges: Ranges, asked: Points) -> dict[str, float]:
-    """How many decades the farthest of the asked points lies outside the ranges of the fitted ones (0: inside)."""
+def of_bootstrap(evidence: Evidence, fitted: Fit) -> Iterator[str]:
+    """Cautions about the draws, where intervals come from them."""
+    draws = evidence.draws_of(fitted)
+    if evidence.how != "bootstrap" or not draws.count:
+        return
+    if draws.kind == "pairs" and fitted.n < FEW_PAIRS:
+        yield (
+            f"{fitted.n} points are few for a bootstrap of pairs: its draws degenerate, and its intervals are two to "
+            "three times too wide; take --bootstrap-kind residual or wild"
+        )
+    if draws.on_bound:
+        share = draws.on_bound / draws.count
+        yield f"{share:.1%} of the draws of {name_of(fitted)} end on the edge of what was searched"
+    if draws.worst_gap > GAP:
+        yield f"a draw of {name_of(fitted)} that was solved again lay {draws.worst_gap:.1e} above its optimum"
+
+
+def of_influence(known: Points, weight: Influence, fitted: Fit) -> Iterator[str]:
+    """The outliers, and what the fit would be without them."""
+    rows = np.flatnonzero(weight.outlier)
+    if not rows.size:
+        return
+    rows = rows[np.argsort(-np.abs(weight.deviation[rows]), kind="stable")]
+    named = ", ".join(f"{known.names[row]} ({weight.deviation[row]:+.0f})" for row in rows[:8])
+    text = (
+        f"{rows.size} run{'s' * (rows.size > 1)} do{'es' * (rows.size == 1)} not follow the law of the others "
+        f"(in robust standard deviations): {named}{', …' if rows.size > 8 else ''}"
+    )
+    if weight.without:
+        moved = ", ".join(
+            f"{name} {fitted.values[name]:.4g} becomes {weight.without[name]:.4g}" for name in fitted.law.parameters
+        )
+        text += f"; without them {moved}"
+    yield text
+
+
+def of_repeats(known: Points, clustered: bool) -> Iterator[str]:
+    """Points that share a run are not independent."""
+    counts = Counter(known.names)
+    several = [name for name, count in counts.items() if count > 1]
+    if several and not clustered:
+        yield (
+            f"{len(several)} names stand for several points each ({several[0]}, …): if they are one run's checkpoints, "
+            "the intervals are too narrow without --cluster name"
+        )
+
+
+def of_datasets(trained_on: np.ndarray | None) -> Iterator[str]:
+    """One law for runs on several training sets is a law of none of them."""
+    names = [] if trained_on is None else sorted({str(name) for name in trained_on if name is not None})
+    if len(names) > 1:
+        yield (
+            f"the fitted runs were trained on {len(names)} datasets ({', '.join(names[:4])}), each with a law of its "
+            f"own: choose one, such as --where \"dataset == '{names[0]}'\""
+        )
+
+
+def of_direct(evidence: Evidence, known: Points) -> Iterator[str]:
+    """A law of compute alone takes all multipliers for one."""
+    if evidence.direct and known.multiplier.max() > SPREAD * known.multiplier.min():
+        yield (
+            f"a law of compute alone supposes one number of tokens a parameter; these runs have "
+            f"{known.multiplier.min():.3g} to {known.multiplier.max():.3g}"
+        )
+
+
+def of_draws(evidence: Evidence) -> Iterator[str]:
+    """Where the intervals of a decision come from."""
+    if not evidence.draws or not evidence.draws[0].count:
+        yield "there are no bootstrap draws: the decision has no interval"
+
+
+def of_frontier(evidence: Evidence, rows: Sequence[Mapping[str, object]], ranges: Ranges) -> Iterator[str]:
+    """Cautions about a frontier: no draws, no optimum, far from the fitted runs."""
+    yield from of_draws(evidence)
+    without = sum(row["N"] is None for row in rows)
+    if without:
+        yield f"{without} budgets have no optimum under this law: one of its terms is not positive, or does not matter"
+    sizes, tokens = (np.array([row[name] for row in rows if row["N"] is not None], float) for name in ("N", "D"))
+    if sizes.size:
+        yield from of_range(extrapolation(ranges, Places.of(sizes, tokens)))
+
+
+def extrapolation(ranges: Ranges, *asked: Places) -> dict[str, float]:
+    """How many decades the farthest of the asked places lies outside the ranges of the fitted runs (0: inside)."""
     found = {}
-    for name, wanted in axes(asked).items():
-        low, high = ranges[name]
+    for name, (low, high) in ranges.items():
+        wanted = np.concatenate([axes(one)[name] for one in asked])
+        wanted = wanted[np.isfinite(wanted)]
         if wanted.size:
             above, below = np.log10(wanted / high).max(), np.log10(low / wanted).max()
             found[name] = round(float(max(0.0, above, below)), 4)
@@ -69,13 +174,17 @@ def extrapolation(ranges: Ranges, asked: Points) -> dict[str, float]:
 
 
 def ranges(fitted: Points) -> Ranges:
-    """The smallest and largest N, D, M and C of points."""
-    return {name: (float(values.min()), float(values.max())) for name, values in axes(fitted).items()}
+    """The smallest and largest N, D, M and C of runs, of those that are known."""
+    return {
+        name: (float(values.min()), float(values.max()))
+        for name, values in axes(fitted.places).items()
+        if np.isfinite(values).all()
+    }
 
 
-def axes(runs: Points) -> dict[str, np.ndarray]:
+def axes(places: Places) -> dict[str, np.ndarray]:
     """The quantities that a reader counts decades in."""
-    return {"N": runs.size, "D": runs.tokens, "M": runs.multiplier, "C": runs.flops}
+    return {"N": places.size, "D": places.tokens, "M": places.tokens / places.size, "C": places.flops}
 
 
 def of_range(decades: Mapping[str, float]) -> Iterator[str]:
@@ -88,11 +197,16 @@ def of_range(decades: Mapping[str, float]) -> Iterator[str]:
 def of_targets(targets: Sequence[Mapping[str, object]], *, fitted: set[str]) -> Iterator[str]:
     """Cautions about targets whose truth is known."""
     for target in targets:
-        if target["inside"] is False:
-            yield (
-                f"the truth of '{target['name']}' ({target['true']:.4g}) lies outside "
-                f"its interval [{target['low']:.4g}, {target['high']:.4g}]"
-            )
+        for prefix, what in (("", "truth"), ("downstream_", "downstream error")):
+            if target.get(f"{prefix}inside") is False:
+                low, high = (bound(target[f"{prefix}{end}"]) for end in ("low", "high"))
+                true = target[f"{prefix}true"]
+                yield f"the {what} of '{target['name']}' ({true:.4g}) lies outside its interval [{low}, {high}]"
     both = [str(target["name"]) for target in targets if target["name"] in fitted]
     if both:
         yield f"{len(both)} of the targets are among the fitted runs ({', '.join(both[:3])}): no test of the law"
+
+
+def bound(end: object) -> str:
+    """An end of an interval; an open one is said to be so."""
+    return f"{end:.4g}" if isinstance(end, float) else "open"

@@ -1,191 +1,399 @@
-"""The picture of a fit: loss against compute, a colour for each number of tokens a parameter, the law's curves, the
-interval, held-out runs hollow, targets with what was predicted for them; beside it, where there is one, the downstream
-error against the loss.
+"""The picture of a fit, in panels: the law among its runs, what it leaves over, which runs bear it, what it advises.
+
+A colour stands for a number of tokens a parameter in every panel; filled runs were fitted, hollow ones held out, and
+crosses are predictions. Limits come from the runs, for the intervals of a few-point fit know no bounds.
 """
 
 import io
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps, rc_context, rcdefaults, rcParams
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from vlmkit.core.scaling.fitting import Fit, Prediction, chain, predict
-from vlmkit.core.scaling.laws import variables
-from vlmkit.core.scaling.points import Points
+from vlmkit.core.scaling.evidence import Evidence, Places
+from vlmkit.core.scaling.frontier import frontier_row, laws_of
+from vlmkit.core.scaling.influence import Influence
+from vlmkit.core.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN, with_numbers
+from vlmkit.core.scaling.narrative import fitted
+from vlmkit.core.scaling.points import Points, no_points
+from vlmkit.core.scaling.wald import Prediction
 
 STYLE = {
-    "svg.hashsalt": "vlmkit",  # names inside the file are the same every time
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-}
-SAME = 0.08  # multipliers that differ by less, relatively, share a colour
-MOST_CURVES = 8
+    "svg.hashsalt": "vlmkit", "svg.fonttype": "none",  # names inside the file are the same every time
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"], "font.size": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
+    "axes.titlesize": 10.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "legend.frameon": False,
+}  # fmt: skip
+WIDTH, STRIP, HEIGHT = 13.0, 0.8, 4.3  # inches: the figure, the key on top, a row of panels
+SAME, ALIKE = 1.09, 1.25  # ratios of multipliers: of neighbours in one colour, of all in one colour
+MOST_COLOURS, RANGES = 10, 6  # more multipliers than that, or no gaps between them, and colours stand for ranges
+INK, ODD, SIZE, DATA = "0.15", "#d55e00", "#0072b2", "#b36b00"  # told apart by the colour-blind
+MOST_NAMED, MOST_RUNS, LONGEST = 6, 12, 26  # named points, runs with their influence, letters of a name
+MANY, CROWD = 12, 1000  # more targets are drawn smaller; more runs too, and as pixels
+CLIP, EXACT = 6.0, 1e-4  # residuals of more than CLIP times their third quartile stand on the edge; less is no residual
+STEPS, BEYOND = 17, 100.0  # the frontier's points, and how many times the largest fitted compute it reaches
+GRID, COARSE = 161, 5  # points of a curve; intervals are drawn from every fifth
+COMPUTE = "training compute C (FLOPs)"
+AXES = {"N": "parameters N", "D": "training tokens D", "C": COMPUTE, "ND": COMPUTE}
+Colour = tuple[float, float, float, float] | str
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is drawn: the fit and its points, the points that were not fitted, and likewise for the downstream law."""
+    """What is drawn: the laws with their evidence and the points of the fit, the points that were not fitted, the
+    influence of the fitted ones, and likewise for the downstream law."""
 
-    loss: Fit
+    evidence: Evidence
     fitted: Points
     held_out: Points
     targets: Points
     label: str
-    level: float
-    downstream: Fit | None = None
-    losses: Points | None = None  # the runs that the downstream law was fitted to, with their losses
+    weight: Influence
+    losses: Points  # the runs that the downstream law was fitted to, with their losses
     errors: Points | None = None  # the same runs with their errors
     errors_held_out: Points | None = None
     error_targets: Points | None = None
     error_label: str = ""
 
 
+@dataclass(frozen=True)
+class Group:
+    """Runs of about one number of tokens a parameter: its ends and its middle (NaN where it is unknown), its colour."""
+
+    low: float
+    middle: float
+    high: float
+    shade: Colour
+
+    @property
+    def label(self) -> str:
+        """Its name in the key."""
+        ends = [f"{value:,.0f}" if value >= 100 else f"{value:.2g}" for value in (self.low, self.high)]
+        return "unknown" if np.isnan(self.low) else ends[0] if self.high <= ALIKE * self.low else " to ".join(ends)
+
+    def holds(self, runs: Points) -> np.ndarray:
+        """Which runs (N,) belong to it."""
+        ratio = multiplier(runs)
+        return np.isnan(ratio) if np.isnan(self.low) else (ratio >= self.low) & (ratio <= self.high)
+
+
 def svg(picture: Picture) -> str:
     """The picture as SVG; the same fit gives the same text."""
-    buffer = io.BytesIO()
-    with rc_context(STYLE):  # type: ignore[arg-type]
-        draw(picture).savefig(buffer, format="svg", metadata={"Date": None, "Creator": "vlmkit"})
-    return buffer.getvalue().decode()
+    return save(picture, format="svg", metadata={"Date": None, "Creator": "vlmkit"}).decode()
 
 
 def png(picture: Picture, *, dpi: int = 120) -> bytes:
-    """The picture as PNG."""
+    """The picture as PNG, of so many dots an inch."""
+    return save(picture, format="png", dpi=dpi, metadata={"Software": "vlmkit"})
+
+
+def save(picture: Picture, **how: object) -> bytes:
+    """The picture in a format of matplotlib, whatever this machine's matplotlibrc says."""
     buffer = io.BytesIO()
-    with rc_context(STYLE):  # type: ignore[arg-type]
-        draw(picture).savefig(buffer, format="png", dpi=dpi, metadata={"Software": "vlmkit"})
+    with rc_context(), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names in any script; a browser has the fonts
+        rcdefaults()
+        rcParams.update(STYLE)  # type: ignore[arg-type]
+        draw(picture).savefig(buffer, **how)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
 def draw(picture: Picture) -> Figure:
-    """The picture with one or two panels."""
-    panels = 1 if picture.downstream is None else 2
-    figure = Figure(figsize=(7.4 * panels, 5.0), layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
+    """The picture: a key on top, panels two a row; of an odd number the first one is wide."""
     groups = grouped(picture)
-    loss_panel(axes[0], picture, groups)
-    if picture.downstream is not None:
-        downstream_panel(axes[1], picture, groups)
+    panels = list(panels_of(picture, groups))
+    odd = len(panels) % 2
+    rows = (len(panels) + odd) // 2
+    height = STRIP + HEIGHT * rows
+    below = 1 - STRIP / height
+    figure = Figure(figsize=(WIDTH, height))
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, below), w_pad=0.1, h_pad=0.1)
+    grid = figure.add_gridspec(rows, 2)
+    for number, panel in enumerate(panels):
+        row, column = divmod(number + (odd if number else 0), 2)
+        panel(figure.add_subplot(grid[row, :] if odd and not number else grid[row, column]))
+    draw_key(figure, picture, groups, np.linspace(below, 1, 4)[:0:-1] - 0.15 / height)
     return figure
 
 
-def grouped(picture: Picture) -> list[tuple[float, float, tuple[float, float, float, float]]]:
-    """Multipliers in groups: the ends of each, and its colour."""
-    every = np.sort(np.concatenate([picture.fitted.multiplier, picture.held_out.multiplier]))
-    starts = np.flatnonzero(np.diff(np.log(every), prepend=-np.inf) > SAME)
-    if len(starts) > 2 * MOST_CURVES:  # hardly two runs alike: cut the range evenly
-        starts = np.linspace(0, len(every), MOST_CURVES, endpoint=False).astype(int)
-    ends = [*starts[1:], len(every)]
+def panels_of(picture: Picture, groups: list[Group]) -> Iterator[Callable[[Axes], None]]:
+    """The panels that have something to show."""
+    yield partial(loss_panel, picture=picture, groups=groups)
+    if picture.evidence.error is not None and picture.errors is not None:
+        yield partial(downstream_panel, picture=picture, groups=groups)
+    if picture.evidence.loss.dof > 0 or picture.held_out.names:
+        yield partial(residual_panel, picture=picture, groups=groups)
+    if np.isfinite(picture.weight.largest[0]).any():
+        yield partial(influence_panel, picture=picture)
+    if advice := frontier(picture):
+        yield partial(frontier_panel, picture=picture, advice=advice)
+
+
+def grouped(picture: Picture) -> list[Group]:
+    """The numbers of tokens a parameter, in groups of one colour."""
+    every = multiplier(joined(picture.fitted, picture.held_out))
+    known = np.sort(every[np.isfinite(every)])
+    starts = np.flatnonzero(np.diff(np.log(known), prepend=-np.inf) > np.log(SAME))
+    ends = np.append(starts[1:], known.size)[: len(starts)]
+    if len(starts) > MOST_COLOURS or (known[ends - 1] > ALIKE * known[starts]).any():
+        starts = np.unique(np.linspace(0, known.size, RANGES, endpoint=False).astype(int))
+        ends = np.append(starts[1:], known.size)
     shades = colormaps["viridis"](np.linspace(0.0, 0.9, len(starts)))
-    return [
-        (float(every[start]), float(every[end - 1]), tuple(shade))
+    groups = [
+        Group(known[start], float(np.median(known[start:end])), known[end - 1], tuple(shade))
         for start, end, shade in zip(starts, ends, shades, strict=True)
     ]
+    return groups + ([Group(np.nan, np.nan, np.nan, "0.4")] if known.size < every.size else [])
 
 
-def loss_panel(
-    axes: Axes, picture: Picture, groups: list[tuple[float, float, tuple[float, float, float, float]]]
-) -> None:
-    """Loss against compute."""
-    every = np.concatenate([picture.fitted.flops, picture.held_out.flops])
-    flops = np.geomspace(every.min() / 1.5, every.max() * 1.5, 120)
-    seen = np.concatenate([picture.fitted.value, picture.held_out.value])
-    banded = banded_groups(picture, groups)
-    for number, (low, high, shade) in enumerate(groups):
-        middle = float(np.sqrt(low * high))
-        x = variables(np.sqrt(flops / (6 * middle)), np.sqrt(flops * middle / 6))
-        curve = predict(picture.loss, x, level=picture.level)
-        axes.plot(flops, curve.value, color=shade, linewidth=1.3, label=f"{middle:.3g}")
-        if number in banded:
-            axes.fill_between(flops, curve.low, curve.high, color=shade, alpha=0.15, linewidth=0)
-        for runs, hollow in ((picture.fitted, False), (picture.held_out, True)):
-            rows = (runs.multiplier >= low) & (runs.multiplier <= high)
-            dots(axes, runs.flops[rows], runs.value[rows], shade, hollow=hollow)
-    bars(axes, picture.targets.flops, predict_at(picture, picture.targets))
-    axes.set_xscale("log")
-    axes.set_xlabel("training compute C (FLOPs)")
-    axes.set_ylabel(f"{picture.label} (nats a token)" if picture.label.startswith("loss") else picture.label)
-    seen = seen[np.isfinite(seen)]
-    margin = 0.12 * float(np.ptp(seen))
-    axes.set_ylim(float(seen.min()) - margin, float(seen.max()) + margin)
-    axes.legend(title="tokens a parameter", fontsize=8, title_fontsize=8)
-    title = f"{picture.loss.law.name}: {picture.loss.n} runs fitted"
-    if picture.held_out.size.size:
-        title += f", {picture.held_out.size.size} held out (hollow)"
-    if picture.targets.size.size:
-        title += ", × predicted"
-    axes.set_title(f"{title}; band: {picture.level:.0%} interval", fontsize=10)
+def multiplier(runs: Points) -> np.ndarray:
+    """Tokens a parameter (N,), NaN where N or D is no positive number."""
+    return np.where(np.isfinite(runs.multiplier) & (runs.multiplier > 0), runs.multiplier, np.nan)
 
 
-def banded_groups(picture: Picture, groups: list[tuple[float, float, tuple[float, float, float, float]]]) -> set[int]:
-    """The groups whose interval is drawn: those of the targets, two at most; more would hide one another."""
-    asked = picture.targets if picture.targets.size.size else picture.held_out
-    counts = [int(((asked.multiplier >= low) & (asked.multiplier <= high)).sum()) for low, high, _ in groups]
-    wanted = [number for number in np.argsort(counts, kind="stable")[::-1][:2] if counts[number]]
-    return {int(number) for number in wanted} or {len(groups) // 2}
+def joined(one: Points, other: Points) -> Points:
+    """All runs of both."""
+    size, tokens = np.append(one.size, other.size), np.append(one.tokens, other.tokens)
+    flops, value = np.append(one.flops, other.flops), np.append(one.value, other.value)
+    return Points(size, tokens, flops, value, one.names + other.names)
 
 
-def downstream_panel(
-    axes: Axes, picture: Picture, groups: list[tuple[float, float, tuple[float, float, float, float]]]
-) -> None:
-    """Downstream error against loss; held-out runs stand at their predicted loss, targets with the chained interval."""
-    assert picture.downstream
-    assert picture.losses
-    assert picture.errors
-    assert picture.errors_held_out
-    known, asked, losses = picture.errors, picture.errors_held_out, picture.losses.value
-    foreseen = predict_at(picture, asked).value
-    ends = np.concatenate([losses, foreseen])
-    grid = np.linspace(ends.min() - 0.05 * np.ptp(ends), ends.max() + 0.05 * np.ptp(ends), 120)
-    axes.plot(grid, predict(picture.downstream, grid[None], level=picture.level).value, color="0.3", linewidth=1.3)
-    for low, high, shade in groups:
-        rows = (known.multiplier >= low) & (known.multiplier <= high)
-        dots(axes, losses[rows], known.value[rows], shade, hollow=False)
-        rows = (asked.multiplier >= low) & (asked.multiplier <= high)
-        dots(axes, foreseen[rows], asked.value[rows], shade, hollow=True)
-    if picture.error_targets:
-        aims = picture.error_targets
-        chained = chain(picture.loss, picture.downstream, variables(aims.size, aims.tokens), level=picture.level)
-        bars(axes, predict_at(picture, aims).value, chained)
-    seen = np.concatenate([known.value, asked.value])
-    seen = seen[np.isfinite(seen)]
-    axes.set_ylim(float(seen.min() - 0.3 * np.ptp(seen)), float(seen.max() + 0.3 * np.ptp(seen)))
-    axes.set_xlabel(f"{picture.label} (held-out runs: predicted)")
-    axes.set_ylabel(picture.error_label)
-    axes.set_title(f"downstream: {picture.downstream.n} runs fitted", fontsize=10)
+def along(picture: Picture, runs: Points) -> np.ndarray:
+    """Where runs stand (N,) on the horizontal axis: the variable of the loss law, or 6 N D for a law of both."""
+    flops = FLOPS_PER_PARAMETER_AND_TOKEN * runs.size * runs.tokens
+    return {"N": runs.size, "D": runs.tokens, "C": runs.flops, "ND": flops}["".join(picture.evidence.loss.law.over)]
 
 
-def predict_at(picture: Picture, runs: Points) -> Prediction:
-    """The law's predictions for runs."""
-    return predict(picture.loss, variables(runs.size, runs.tokens), level=picture.level)
+def foreseen(picture: Picture, runs: Points) -> np.ndarray:
+    """The losses (N,) that the law says runs have."""
+    return picture.evidence.loss.at(runs.places.variables(picture.evidence.loss.law))
 
 
-def bars(axes: Axes, x: np.ndarray, predicted: Prediction) -> None:
-    """What was predicted for the targets, as crosses with their intervals."""
-    if np.isfinite(predicted.low).all() and x.size:
-        reach = np.stack([predicted.value - predicted.low, predicted.high - predicted.value])
-        axes.errorbar(
-            x, predicted.value, yerr=reach, fmt="x", color="0.15", markersize=7, elinewidth=1, capsize=4, zorder=4
-        )
+def draw_key(figure: Figure, picture: Picture, groups: list[Group], heights: np.ndarray) -> None:
+    """The formula with its numbers, and what colours and marks mean, in three lines at heights (3,)."""
+    law, mark = picture.evidence.loss, partial(Line2D, [], [], marker="o", color="0.35", linestyle="none")
+    width = 1.5 * (len(law.law.over) > 1)  # the one curve of other laws has no colour of its own
+    colours = [mark(color=one.shade, label=one.label, linestyle="-", linewidth=width) for one in groups]
+    wanted: list[tuple[object, Artist]] = [
+        (True, mark(label="fitted")),
+        (picture.held_out.names, mark(label="held out", markerfacecolor="white")),
+        (picture.targets.names, mark(label="predicted", marker="x", color=INK)),
+        (picture.weight.outlier.any(), mark(label="outlier", color=ODD, markersize=10, markerfacecolor="none")),
+        (law.dof > 0, Patch(color="0.85", label=f"{100 * picture.evidence.level:g} % interval of a new run")),
+    ]
+    keys: list[list[Artist]] = [[*colours], [artist for shown, artist in wanted if shown]]
+    text = f"{with_numbers(law.law, law.values)}, fitted to {fitted({'n': law.n, 'dof': law.dof})}"
+    figure.text(0.01, heights[0], text, fontsize=12, va="center", parse_math=False)
+    for y, title, marks in zip(heights[1:], ("tokens a parameter", "runs"), keys, strict=True):
+        figure.text(0.01, y, title, va="center", color="0.35")
+        figure.legend(handles=marks, ncols=len(marks), borderpad=0, loc="center left", bbox_to_anchor=(0.12, y))
+
+
+def law_panel(
+    axes: Axes, groups: list[Group], runs: Points, filled: np.ndarray, x: np.ndarray, aims: np.ndarray,
+    predicted: Prediction, grid: np.ndarray, curves: Sequence[tuple[Colour, np.ndarray, Prediction | None]],
+) -> None:  # fmt: skip
+    """Runs (N,) at places x (N,), what was predicted at places `aims`, curves over a grid with their intervals."""
+    seen = np.append(runs.value, predicted.value)
+    low, high = float(seen[np.isfinite(seen)].min()), float(seen[np.isfinite(seen)].max())
+    room = (high - low) or 0.1 * abs(high) or 1.0
+    least, most = (one[np.isfinite(one)] for one in (predicted.low, predicted.high))
+    low, high = max(min([low, *least]), low - room / 3), min(max([high, *most]), high + room / 3)
+    axes.set_ylim(low - 0.08 * room, high + 0.08 * room)  # intervals widen them by a third at most
+    for shade, y, interval in curves:
+        axes.plot(grid, y, color=shade, linewidth=1.2)
+        if interval:
+            band(axes, grid[::COARSE], interval, shade)
+    scatter(axes, groups, runs, filled, x, runs.value)
+    crosses(axes, aims, predicted)
+
+
+def loss_panel(axes: Axes, picture: Picture, groups: list[Group]) -> None:
+    """Loss against compute (or the one variable of the law), by multiplier."""
+    evidence, law, aims = picture.evidence, picture.evidence.loss, along(picture, picture.targets)
+    runs, shades, banded = joined(picture.fitted, picture.held_out), [group.shade for group in groups], [0]
+    x, filled, grid = along(picture, runs), np.arange(len(runs.names)) < law.n, stretched(along(picture, runs), aims)
+    if len(law.law.over) == 1:
+        shades, places = [INK], [Places(grid, grid, grid)]
     else:
-        axes.plot(x, predicted.value, "x", color="0.15", markersize=7, zorder=4)
+        root = np.sqrt(grid / FLOPS_PER_PARAMETER_AND_TOKEN)
+        places = [Places.of(root / np.sqrt(group.middle), root * np.sqrt(group.middle)) for group in groups]
+        asked = picture.targets if picture.targets.names else picture.held_out
+        counts = [int(group.holds(asked).sum()) for group in groups]
+        # more than two intervals would hide one another: the multipliers with the most targets have theirs
+        banded = [at for at in np.argsort(counts, kind="stable")[::-1][:2] if counts[at]] or [len(groups) // 2]
+    curves = []
+    for at, (shade, place) in enumerate(zip(shades, places, strict=True)):
+        coarse = Places(place.size[::COARSE], place.tokens[::COARSE], place.flops[::COARSE])
+        curves.append((shade, law.at(place.variables(law.law)), evidence.predict(coarse) if at in banded else None))
+    law_panel(axes, groups, runs, filled, x, aims, evidence.predict(picture.targets.places), grid, curves)
+    unit = " (nats a token)" if picture.label.startswith("loss") else ""
+    frame(axes, grid, AXES["".join(law.law.over)], clean(picture.label, 40) + unit, f"Loss: {law.law.name} law")
 
 
-def dots(axes: Axes, x: np.ndarray, y: np.ndarray, shade: tuple[float, float, float, float], *, hollow: bool) -> None:
-    """Runs: filled where they were fitted, hollow where they were not."""
-    axes.plot(
-        x,
-        y,
-        linestyle="none",
-        marker="o",
-        markersize=6,
-        markeredgecolor=shade,
-        markerfacecolor="white" if hollow else shade,
-    )
+def downstream_panel(axes: Axes, picture: Picture, groups: list[Group]) -> None:
+    """Downstream error against the loss, where runs that were not fitted stand at their predicted loss; or against
+    compute, where the downstream law goes past the loss."""
+    evidence, law, aims = picture.evidence, picture.evidence.error, picture.error_targets or no_points()
+    assert law is not None
+    known, asked = picture.errors or no_points(), picture.errors_held_out or no_points()
+    runs, predicted, found = joined(known, asked), evidence.predict_error(aims.places), None
+    if evidence.direct:
+        x, at, name = runs.flops, aims.flops, COMPUTE
+        grid = stretched(x, at)
+        unknown = np.full_like(grid[::COARSE], np.nan)
+        curve, found = law.at(np.log(grid)[None]), evidence.predict_error(Places(unknown, unknown, grid[::COARSE]))
+    else:
+        x, at = np.append(picture.losses.value, foreseen(picture, asked)), foreseen(picture, aims)
+        name = picture.label + ("; predicted for hollow runs and crosses" if len(x) + len(at) > law.n else "")
+        grid = stretched(x, at, log=False)
+        curve = law.at(grid[None])
+    law_panel(axes, groups, runs, np.arange(len(x)) < law.n, x, at, predicted, grid, [(INK, curve, found)])
+    title = f"Downstream error: {law.law.name} law, {law.n} runs fitted"
+    frame(axes, grid, name, picture.error_label, title, log=evidence.direct)
+
+
+def residual_panel(axes: Axes, picture: Picture, groups: list[Group]) -> None:
+    """Residuals in percent; what lies too far out stands on the edge as a triangle, outliers have a ring and a name."""
+    runs = joined(picture.fitted, picture.held_out)
+    x, r, every = along(picture, runs), 100 * (runs.value / foreseen(picture, runs) - 1), np.arange(len(runs.names))
+    known, filled, law = r[np.isfinite(r)], every < picture.evidence.loss.n, picture.evidence.loss.law
+    far = CLIP * float(np.percentile([*np.abs(known)[np.abs(known) > EXACT]] or [EXACT], 75))
+    low, high = max(-far, min(0.0, known.min())), min(far, max(0.0, known.max()))
+    room = max(0.08 * (high - low), EXACT)
+    shown, grid = np.clip(r, low - room / 2, high + room / 2), stretched(x)
+    axes.set_ylim(low - room, high + room)
+    axes.axhline(0.0, color=INK, linewidth=0.9)
+    frame(axes, grid, AXES["".join(law.over)], "residual: true / predicted loss − 1 (%)", "Residuals")
+    for marker, rows in (("o", (r >= low) & (r <= high)), ("^", r > high), ("v", r < low)):
+        scatter(axes, groups, runs[rows], filled[rows], x[rows], shown[rows], marker=marker)
+    odd, beyond = np.isin(every, np.flatnonzero(picture.weight.outlier)), (r < low) | (r > high)
+    axes.plot(x[odd], shown[odd], "o", markersize=10, markerfacecolor="none", markeredgecolor=ODD, zorder=4)
+    order = np.argsort(-np.abs(r), kind="stable")
+    named = order[(odd | beyond)[order]][:MOST_NAMED]
+    named = named[np.argsort(r[named], kind="stable")]
+    texts = [clean(runs.names[at]) + (f" ({r[at]:+.3g} %)" if beyond[at] else "") for at in named]
+    name_points(axes, np.stack([x, shown], axis=1), named, texts, odd)
+
+
+def name_points(axes: Axes, points: np.ndarray, named: np.ndarray, texts: list[str], odd: np.ndarray) -> None:
+    """Names beside some of the points (N, 2), which rise: kept apart, and each on the emptier side of its point."""
+    shares = (axes.transScale + axes.transLimits).transform(points)
+    steps = 0.055 * np.arange(len(named))
+    heights = np.minimum(np.maximum.accumulate(shares[named, 1] - steps) + steps, 0.97 - steps[::-1])
+    for at, text, height in zip(named, texts, heights, strict=True):
+        width = 0.0115 * len(text)  # of a panel
+        middles = [shares[at, 0] + side * (0.03 + width / 2) for side in (1, -1)]
+        outside = [abs(middle - 0.5) > (1 - width) / 2 for middle in middles]
+        hidden = [(np.abs(shares - (middle, height)) < (width / 2, 0.03)).all(1).sum() for middle in middles]
+        side = 1 if (outside[0], hidden[0]) <= (outside[1], hidden[1]) else -1
+        axes.annotate(
+            text, points[at], (shares[at, 0] + 0.03 * side, height), textcoords="axes fraction", va="center",
+            ha="left" if side > 0 else "right", fontsize=8, color=ODD if odd[at] else INK, parse_math=False, zorder=5,
+            bbox={"color": "white", "alpha": 0.6, "linewidth": 0, "pad": 0.5},
+            arrowprops={"arrowstyle": "-", "color": "0.5", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4},
+        )  # fmt: skip
+
+
+def influence_panel(axes: Axes, picture: Picture) -> None:
+    """The runs without which a parameter moves the most, and that parameter."""
+    weight, names = picture.weight, list(picture.weight.shifts)
+    largest, which = weight.largest
+    order = [at for at in np.argsort(-largest, kind="stable")[:MOST_RUNS] if largest[at] >= 0][::-1]  # NaN comes last
+    reach = float(largest[order].max()) or 1.0
+    for place, at in enumerate(order):
+        shade, name = ODD if weight.outlier[at] else SIZE, names[which[at]]
+        axes.plot([0, largest[at]], [place, place], "o-", markevery=[1], color=shade, linewidth=1.6)
+        text = f"{name} {'falls' if weight.shifts[name][at] < 0 else 'rises'}"
+        axes.text(largest[at] + 0.02 * reach, place, text, va="center", fontsize=8, parse_math=False)
+    axes.set_yticks(range(len(order)), [clean(picture.fitted.names[at]) for at in order], parse_math=False, fontsize=8)
+    axes.grid(visible=False, axis="y")
+    name = "largest shift of a parameter without the run (standard errors)"
+    frame(axes, np.array([0, 1.2 * reach]), name, "", "Influence: how the fit moves without a run", log=False)
+
+
+def frontier(picture: Picture) -> dict[str, np.ndarray]:
+    """The compute-optimal N and D with their intervals, as far as they exist; NaN where there is no interval."""
+    evidence, flops = picture.evidence, along(picture, picture.fitted)
+    if evidence.loss.law.over != ("N", "D"):
+        return {}
+    laws, asked = laws_of(evidence), np.geomspace(flops.min(), BEYOND * flops.max(), STEPS)
+    rows = [frontier_row(evidence, laws, float(one)) for one in asked]
+    rows = [row for row in rows if row["N"] is not None and row["D"] is not None]
+    return {name: np.array([row[name] for row in rows], np.float64) for name in rows[0]} if len(rows) > 1 else {}
+
+
+def frontier_panel(axes: Axes, picture: Picture, advice: dict[str, np.ndarray]) -> None:
+    """How to split compute between parameters and tokens, according to the law."""
+    runs, seen, flops = picture.fitted, along(picture, picture.fitted), advice["C"]
+    slope = float(np.polyfit(np.log(flops), np.log(advice["N"]), 1)[0])
+    every = np.concatenate([advice["N"], advice["D"], runs.size, runs.tokens])
+    axes.set_yscale("log")
+    axes.set_ylim(every.min() / 3, every.max() * 15)  # room for the legend
+    for name, shade, own, power in (("N", SIZE, runs.size, slope), ("D", DATA, runs.tokens, 1 - slope)):
+        axes.plot(seen, own, "o", color=shade, markersize=3.5, alpha=0.3, markeredgewidth=0)
+        band(axes, flops, Prediction(advice[name], advice[f"{name}_low"], advice[f"{name}_high"]), shade)
+        axes.plot(flops, advice[name], color=shade, linewidth=1.6, label=f"{AXES[name]}, about as C^{power:.2f}")
+    axes.axvline(seen.max(), color=INK, linewidth=0.9, linestyle=":", label="largest fitted compute")
+    frame(axes, flops[[0, -1]] * (0.8, 1), COMPUTE, "parameters N, tokens D", "Compute-optimal split (faint: runs)")
+    axes.legend(loc="upper left")
+
+
+def band(axes: Axes, x: np.ndarray, found: Prediction, shade: Colour) -> None:
+    """The interval along a curve, where there is one, as far as the panel reaches."""
+    low, high = (np.clip(one, *axes.get_ylim()) for one in (found.low, found.high))
+    axes.fill_between(x, low, high, color=shade, alpha=0.16, linewidth=0)
+
+
+def crosses(axes: Axes, x: np.ndarray, predicted: Prediction) -> None:
+    """What was predicted, as crosses with intervals; those that leave the panel end on its edge in an arrow."""
+    bottom, top = axes.get_ylim()
+    low, high = np.maximum(predicted.low, bottom), np.minimum(predicted.high, top)
+    axes.vlines(x, low, high, color=INK, linewidth=1.0, zorder=4)
+    for ends, marker, beyond in ((low, "v", predicted.low < bottom), (high, "^", predicted.high > top)):
+        axes.plot(x[~beyond], ends[~beyond], "_", color=INK, markersize=8, zorder=4)
+        axes.plot(x[beyond], ends[beyond], marker, color=INK, markersize=5, zorder=4, clip_on=False, in_layout=False)
+    axes.plot(x, predicted.value, "x", color=INK, markersize=7 if x.size <= MANY else 4, markeredgewidth=1.6, zorder=5)
+
+
+def scatter(
+    axes: Axes, groups: list[Group], runs: Points, filled: np.ndarray, x: np.ndarray, y: np.ndarray, marker: str = "o"
+) -> None:
+    """Runs (N,) in the colours of their groups, filled or hollow."""
+    for group in groups:
+        rows = group.holds(runs)
+        faces = [group.shade if one else "white" for one in filled[rows]]
+        dots = axes.scatter(x[rows], y[rows], 26, marker=marker, edgecolors=group.shade, facecolors=faces, zorder=3)
+        dots.set(rasterized=len(x) > CROWD, sizes=[26 if len(x) <= CROWD else 8])
+
+
+def frame(axes: Axes, grid: np.ndarray, x: str, y: str, title: str, *, log: bool = True) -> None:
+    """The horizontal axis from end to end of a grid, the names of both axes, the title."""
+    axes.set_xscale("log" if log else "linear")
+    axes.set_xlim(grid[0], grid[-1])
+    axes.set_xlabel(clean(x, 80), parse_math=False)
+    axes.set_ylabel(clean(y, 50), parse_math=False)
+    axes.set_title(title)
+
+
+def stretched(*x: np.ndarray, log: bool = True) -> np.ndarray:
+    """A grid over all numbers that can be drawn, and a little beyond."""
+    every = np.concatenate(x)
+    every = every[np.isfinite(every) & ((every > 0) | (not log))]
+    low, high = float(every.min()), float(every.max())
+    margin = 0.05 * (high - low) or 0.1 * abs(high) or 1.0
+    return np.geomspace(low / 1.5, high * 1.5, GRID) if log else np.linspace(low - margin, high + margin, GRID)
+
+
+def clean(text: str, longest: int = LONGEST) -> str:
+    """A user's words, fit to be drawn: no control characters, not too long."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= longest else f"{text[: longest // 2]}…{text[1 - longest // 2 :]}"

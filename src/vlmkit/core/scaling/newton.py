@@ -69,6 +69,7 @@ def descend(evaluate: Evaluate, start: np.ndarray, box: Box) -> tuple[float, np.
     return settle(evaluate, point, state, box)
 
 
+@np.errstate(all="ignore")  # a step that leaves the numbers is refused
 def settle(evaluate: Evaluate, point: np.ndarray, state: State, box: Box) -> tuple[float, np.ndarray]:
     """A few last steps judged by the gradient: near its minimum the objective itself no longer tells points apart."""
     for _ in range(4):

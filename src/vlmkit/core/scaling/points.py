@@ -8,12 +8,14 @@ import numpy as np
 
 from vlmkit.core.errors import InputError, nearest
 from vlmkit.core.io.progress import log
-from vlmkit.core.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN, LAWS
+from vlmkit.core.scaling.evidence import Places
+from vlmkit.core.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN, Law
 
 Columns = Mapping[str, np.ndarray]
 BOUNDARY = re.compile(r"^loss_(lo|hi)\d*_")  # ends of an interval, not losses
 SAME = 1e-3  # sizes that differ by less, relatively, are one size: tokens are rounded to whole sequences
 LOOSE = 0.01  # how far a stated M may be from D / N: tables round it
+UNNAMED = "row"  # what a run without a name is called, with its number in the table
 UNITS = {"N": "parameters", "D": "tokens", "M": "tokens a parameter", "C": "FLOPs"}
 
 
@@ -26,6 +28,11 @@ class Points:
     flops: np.ndarray
     value: np.ndarray
     names: tuple[str, ...]
+
+    @property
+    def places(self) -> Places:
+        """Where the runs stand."""
+        return Places(self.size, self.tokens, self.flops)
 
     @property
     def multiplier(self) -> np.ndarray:
@@ -44,41 +51,58 @@ def rename(columns: Columns, names: Mapping[str, str]) -> dict[str, np.ndarray]:
     return {**columns, **{name: columns[source] for name, source in names.items()}}
 
 
-def complete(columns: Columns) -> dict[str, np.ndarray]:
-    """The columns with N, D, M and C, where three of them follow from two; in float64, so that no product overflows."""
+def complete(columns: Columns, law: Law) -> dict[str, np.ndarray]:
+    """The columns with N, D, M and C, where three of them follow from two; in float64, so that no product overflows.
+
+    A law of C alone needs no N and no D: they are NaN where the table has none.
+    """
     full = dict(columns)
+    rows = len(next(iter(full.values())))
+    full.setdefault("name", np.array([f"{UNNAMED} {row + 1}" for row in range(rows)], dtype=object))
     for name in UNITS:
         if name in full and full[name].dtype != np.float64:
             raise InputError(f"column '{name}' holds text", where="the table", fix=f"numbers of {UNITS[name]}")
-    known = {name for name in UNITS if name in full}
-    with np.errstate(all="ignore"):
-        if "N" not in known and known >= {"D", "M"}:
-            full["N"] = full["D"] / full["M"]
-        elif "N" not in known and known >= {"C", "D"}:
-            full["N"] = full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["D"])
-        if "N" in full and "D" not in known:
-            if "M" in known:
-                full["D"] = full["M"] * full["N"]
-            elif "C" in known:
-                full["D"] = full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["N"])
-    for name in ("N", "D"):
-        if name not in full:
-            raise InputError(
-                f"there is no column '{name}' ({UNITS[name]})",
-                where=f"the table has: {', '.join(list(columns)[:20])}",
-                fix=f"name it: --map {name}=COLUMN",
-            )
     with np.errstate(all="ignore"):  # what is no number is refused later, where it is used
+        derive(full)
+        needed = {"N", "D"} if "C" in law.over and "C" not in full else set(law.over)
+        for name in ("N", "D"):
+            if name not in full and name in needed:
+                raise InputError(
+                    f"there is no column '{name}' ({UNITS[name]})",
+                    where=f"the table has: {', '.join(list(columns)[:20])}",
+                    fix=f"name it: --map {name}=COLUMN",
+                )
+            full.setdefault(name, np.full(rows, np.nan))
         stated = full.setdefault("M", full["D"] / full["N"])
-        off = np.abs(stated * full["N"] / full["D"] - 1) > LOOSE
-        if off.any():
-            row = int(np.argmax(off))
-            true = full["D"][row] / full["N"][row]
-            log.warning(
-                f"M is not D / N in {off.sum()} rows (row {row + 1}: {stated[row]:g}, not {true:g}): laws use D / N"
-            )
-        full.setdefault("C", FLOPS_PER_PARAMETER_AND_TOKEN * full["N"] * full["D"])
+        compare(stated, full["D"] / full["N"], "M is not D / N", "laws use D / N")
+        product = FLOPS_PER_PARAMETER_AND_TOKEN * full["N"] * full["D"]
+        stated = full.setdefault("C", product)
+        full["C"] = np.where(np.isnan(stated), product, stated)
+        what = "the law uses the table's C" if law.over == ("C",) else "the law uses N and D, plans count 6 N D"
+        compare(full["C"], product, "C is not 6 N D", what)
     return full
+
+
+def derive(full: dict[str, np.ndarray]) -> None:
+    """Add N and D where they follow from what is there."""
+    known = {name for name in UNITS if name in full}
+    if "N" not in known and known >= {"D", "M"}:
+        full["N"] = full["D"] / full["M"]
+    elif "N" not in known and known >= {"C", "D"}:
+        full["N"] = full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["D"])
+    if "N" in full and "D" not in known:
+        if "M" in known:
+            full["D"] = full["M"] * full["N"]
+        elif "C" in known:
+            full["D"] = full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["N"])
+
+
+def compare(stated: np.ndarray, derived: np.ndarray, what: str, then: str) -> None:
+    """Warn where a stated column is not what follows from N and D."""
+    off = np.abs(stated / derived - 1) > LOOSE
+    if off.any():
+        row = int(np.argmax(off))
+        log.warning(f"{what} in {off.sum()} rows (row {row + 1}: {stated[row]:g}, not {derived[row]:g}): {then}")
 
 
 def loss_column(columns: Columns, asked: str | None) -> str:
@@ -115,19 +139,18 @@ def column(columns: Columns, name: str, *, where: str) -> np.ndarray:
 
 def points(columns: Columns, value: str) -> Points:
     """The points of a table with N, D and C, and the observed values of one column."""
-    size = len(columns["N"])
-    names = columns["name"] if "name" in columns else np.array([f"row {row + 1}" for row in range(size)], dtype=object)
-    text = tuple(f"{name:g}" if isinstance(name, float) else str(name) for name in names)
+    text = tuple(f"{name:g}" if isinstance(name, float) else str(name) for name in columns["name"])
     return Points(columns["N"], columns["D"], columns["C"], columns[value], text)
 
 
-def check(runs: Points, *, value: str, law: str, fitted: bool) -> None:
+def check(runs: Points, *, value: str, law: Law, fitted: bool) -> None:
     """Refuse points from which nothing can be computed; `fitted` ones need a value.
 
     Raises:
         InputError: naming the run.
     """
-    for name, numbers in (("N", runs.size), ("D", runs.tokens), ("C", runs.flops), (value, runs.value)):
+    places = {"N": runs.size, "D": runs.tokens, "C": runs.flops}
+    for name, numbers in (*((name, places[name]) for name in law.over if name in places), (value, runs.value)):
         if numbers.dtype.kind not in "fiu":
             text = next((cell for cell in numbers if isinstance(cell, str)), numbers[0])
             raise InputError(f"column '{name}' holds '{text}'", where=name, fix="numbers alone, or another column")
@@ -142,10 +165,16 @@ def check(runs: Points, *, value: str, law: str, fitted: bool) -> None:
                 where=f"run '{runs.names[row]}' ({int(bad.sum())} such in all)",
                 fix="mend the table, or leave the run out with --where",
             )
-    if not fitted:
-        return
-    varying = [("N", runs.size), ("D", runs.tokens), (value, runs.value)]
-    if LAWS[law].num_exponents == 1:
+    if fitted:
+        check_spread(runs, value, law)
+        duplicates(runs)
+
+
+def check_spread(runs: Points, value: str, law: Law) -> None:
+    """Refuse runs that do not differ in what the law tells apart."""
+    places = {"N": runs.size, "D": runs.tokens, "C": runs.flops}
+    varying = [*((name, places[name]) for name in law.over if name in places), (value, runs.value)]
+    if law.over == ("N", "D") and law.num_exponents == 1:
         varying.append(("M", runs.multiplier))
     for name, numbers in varying if len(runs.names) > 1 else ():
         if np.ptp(numbers) <= (1e-9 if name == value else SAME) * np.abs(numbers).max():
@@ -153,13 +182,13 @@ def check(runs: Points, *, value: str, law: str, fitted: bool) -> None:
             raise InputError(
                 f"{name} is {numbers[0]:g} in all runs of the fit{why}", where=name, fix="add runs that differ in it"
             )
-    duplicates(runs)
 
 
 def duplicates(runs: Points) -> None:
     """Refuse a run that is there twice: it would count double, and make the intervals too narrow."""
-    rows = list(zip(runs.names, runs.size, runs.tokens, runs.value, strict=True))
-    named = not runs.names[0].startswith("row ")
+    numbers = np.nan_to_num(np.stack([runs.size, runs.tokens, runs.flops, runs.value]), nan=-1.0).T
+    rows = [(name, *row) for name, row in zip(runs.names, numbers.tolist(), strict=True)]
+    named = not runs.names[0].startswith(f"{UNNAMED} ")
     seen: set[tuple[object, ...]] = set()
     for row in rows:
         key = row if named else row[1:]

@@ -4,18 +4,27 @@ The loss law is fitted to observed losses; the downstream law too, but it predic
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vlmkit.core.errors import InputError
-from vlmkit.core.scaling import account, cautions
+from vlmkit.core.scaling import account, bootstrap, cautions
+from vlmkit.core.scaling.checks import leave_one_size_out, rollout
+from vlmkit.core.scaling.curves import Loss, Space
+from vlmkit.core.scaling.evidence import Evidence, How, Places
 from vlmkit.core.scaling.expressions import select
-from vlmkit.core.scaling.figure import Picture
-from vlmkit.core.scaling.fitting import Fit, chain, fit, predict
-from vlmkit.core.scaling.laws import DOWNSTREAM, FLOPS_PER_PARAMETER_AND_TOKEN, LAWS, variables
+from vlmkit.core.scaling.fitting import Fit, digest, fit
+from vlmkit.core.scaling.influence import Influence
+from vlmkit.core.scaling.laws import EXPONENTIAL, Law, variables
 from vlmkit.core.scaling.points import Columns, Points, check, column, complete, loss_column, points
-from vlmkit.core.scaling.solver import Loss, Space
+
+if TYPE_CHECKING:
+    from vlmkit.core.scaling.figure import Picture
+
+MOST_FITTED = 2_000_000  # draws times points that a bootstrap makes unasked
+UNASKED = 1000  # draws that it makes unasked, at most
 
 
 @dataclass(frozen=True)
@@ -25,14 +34,24 @@ class Roles:
     where: str | None = None
     fit: str | None = None  # default: all but the targets
     target: str | None = None
-    downstream: str | None = None  # a column
+    downstream: tuple[str, ...] = ()  # columns, whose mean is the error
     downstream_fit: str | None = None  # default: as `fit`
+    cluster: str | None = None  # a column: points that share its value are not independent
+
+
+@dataclass(frozen=True)
+class Method:
+    """How residuals are counted."""
+
+    loss: Loss
+    delta: float
+    space: Space
 
 
 @dataclass(frozen=True)
 class Study:
     """Runs (N,) with the loss of a column as value, the rows fitted and the rows to predict; the downstream errors of
-    the same runs, with the rows that their law is fitted to."""
+    the same runs, with the rows that their law is fitted to; the clusters of the runs, as numbers."""
 
     runs: Points
     loss: str
@@ -41,23 +60,17 @@ class Study:
     errors: Points | None
     errors_fitted: np.ndarray
     error: str = ""
+    clusters: np.ndarray | None = None
+    datasets: np.ndarray | None = None  # what each run was trained on, where the table says so
 
 
-@dataclass(frozen=True)
-class Fits:
-    """The law of the loss and, where a downstream column was named, that of the error."""
-
-    loss: Fit
-    error: Fit | None
-
-
-def arrange(columns: Columns, roles: Roles, *, law: str, loss: str | None) -> Study:
+def arrange(columns: Columns, roles: Roles, *, law: Law, loss: str | None, error_law: Law = EXPONENTIAL) -> Study:
     """Give every run its role, and check all that will be computed with.
 
     Raises:
         InputError: a column or an expression is wrong, a role has no run, or a number is none.
     """
-    table = complete(columns)
+    table = complete(columns, law)
     if roles.where:
         kept = choose(roles.where, table, "--where")
         table = {name: values[kept] for name, values in table.items()}
@@ -67,14 +80,30 @@ def arrange(columns: Columns, roles: Roles, *, law: str, loss: str | None) -> St
     fitted = choose(roles.fit, table, "--fit-where") if roles.fit else ~targets
     check(runs[fitted], value=loss, law=law, fitted=True)
     check(runs[targets], value=loss, law=law, fitted=False)
-    if roles.downstream is None:
-        return Study(runs, loss, fitted, targets, None, fitted)
-    column(table, roles.downstream, where="--downstream")
-    errors = points(table, roles.downstream)
+    clusters = grouped(table, roles.cluster)
+    if not roles.downstream:
+        return Study(runs, loss, fitted, targets, None, fitted, clusters=clusters, datasets=table.get("dataset"))
+    errors = replace(runs, value=mean_error(table, roles.downstream))
     rows = choose(roles.downstream_fit, table, "--downstream-fit-where") if roles.downstream_fit else fitted
     check(runs[rows], value=loss, law=law, fitted=True)
-    check_errors(errors[rows], roles.downstream)
-    return Study(runs, loss, fitted, targets, errors, rows, roles.downstream)
+    name = roles.downstream[0] if len(roles.downstream) == 1 else f"mean of {len(roles.downstream)} errors"
+    check_errors(errors[rows], name, error_law)
+    return Study(runs, loss, fitted, targets, errors, rows, name, clusters, table.get("dataset"))
+
+
+def mean_error(table: Columns, names: Sequence[str]) -> np.ndarray:
+    """The mean (N,) of the columns of downstream errors; NaN where one is missing."""
+    found = [column(table, name, where="--downstream") for name in names]
+    return np.mean(np.stack(found), axis=0)
+
+
+def grouped(table: Columns, name: str | None) -> np.ndarray | None:
+    """The cluster of each run (N,), as a number."""
+    if name is None:
+        return None
+    if name not in table:
+        column(table, name, where="--cluster")
+    return np.unique(np.array([str(value) for value in table[name]]), return_inverse=True)[1]
 
 
 def choose(expression: str, table: Columns, option: str) -> np.ndarray:
@@ -85,8 +114,8 @@ def choose(expression: str, table: Columns, option: str) -> np.ndarray:
     return rows
 
 
-def check_errors(errors: Points, name: str) -> None:
-    """Refuse downstream errors that are missing where they are to be fitted, or the same everywhere."""
+def check_errors(errors: Points, name: str, law: Law) -> None:
+    """Refuse downstream errors that are missing where they are to be fitted, the same everywhere, or no fractions."""
     missing = [run for run, value in zip(errors.names, errors.value, strict=True) if not np.isfinite(value)]
     if missing:
         fix = "score it, or choose the runs with --downstream-fit-where"
@@ -95,90 +124,120 @@ def check_errors(errors: Points, name: str) -> None:
         raise InputError(
             f"{name} is {errors.value[0]:g} in all runs of the fit", where=name, fix="add runs that differ"
         )
+    odd = ~((errors.value > 0) & (errors.value < 1))
+    if law.link == "complement" and odd.any():
+        row = int(np.argmax(odd))
+        raise InputError(
+            f"{name} is {errors.value[row]:g}, and has no log-accuracy",
+            where=f"run '{errors.names[row]}'",
+            fix="errors between 0 and 1, or another --downstream-law",
+        )
 
 
-def fit_laws(study: Study, *, law: str, loss: Loss, delta: float, space: Space) -> Fits:
+def fit_laws(study: Study, *, law: Law, error_law: Law, method: Method) -> tuple[Fit, Fit | None]:
     """Fit the law of the loss, and that of the downstream error by least squares."""
     known = study.runs[study.fitted]
-    first = fit(LAWS[law], variables(known.size, known.tokens), known.value, loss=loss, delta=delta, space=space)
+    x = known.places.variables(law)
+    own = None if study.clusters is None else study.clusters[study.fitted]
+    first = fit(law, x, known.value, loss=method.loss, delta=method.delta, space=method.space, cluster=own)
     if study.errors is None:
-        return Fits(first, None)
-    losses, errors = study.runs[study.errors_fitted].value, study.errors[study.errors_fitted].value
-    return Fits(first, fit(DOWNSTREAM, losses[None], errors, loss="lsq", delta=delta, space="raw"))
+        return first, None
+    along = study.runs[study.errors_fitted]
+    x = variables(error_law, size=along.size, tokens=along.tokens, flops=along.flops, loss=along.value)
+    own = None if study.clusters is None else study.clusters[study.errors_fitted]
+    values = study.errors.value[study.errors_fitted]
+    return first, fit(error_law, x, values, loss="lsq", delta=1.0, space="raw", cluster=own)
 
 
-def findings(study: Study, fits: Fits, *, level: float, asked: Sequence[tuple[float, float]]) -> dict[str, object]:
-    """Everything that is said of a fit: parameters, targets, predictions, cautions."""
-    targets, known = study.runs[study.targets], study.runs[study.fitted]
-    x = variables(targets.size, targets.tokens)
-    rows = account.target_rows(targets, predict(fits.loss, x, level=level))
-    values: dict[str, object] = {"law": fits.loss.law.name, **account.summary(fits.loss, level=level)}
-    notes = [*cautions.of_fit(fits.loss, variables(known.size, known.tokens), level=level)]
-    if fits.error is not None and study.errors is not None:
-        along = account.summary(fits.error, level=level)
-        values["params"] = {**account.parameters(fits.loss), "downstream": account.parameters(fits.error)}
-        values["downstream"] = {"column": study.error, **account.parameters(fits.error), **along}
-        rows = account.with_downstream(
-            rows, study.errors[study.targets].value, chain(fits.loss, fits.error, x, level=level)
-        )
-        notes += cautions.of_fit(fits.error, study.runs[study.errors_fitted].value[None], level=level)
-    decades = cautions.extrapolation(cautions.ranges(known), joined(targets, asked))
+def gather(
+    study: Study,
+    fits: tuple[Fit, Fit | None],
+    *,
+    how: How,
+    draws: int | None,
+    kind: bootstrap.Kind,
+    seed: int,
+    level: float,
+) -> Evidence:
+    """The fits with draws of both laws; `draws` None stands for a thousand, fewer with very many runs."""
+    known = [one for one in fits if one is not None]
+    rows = [study.fitted, study.errors_fitted][: len(known)]
+    labels = np.arange(len(study.runs.names)) if study.clusters is None else study.clusters
+    if kind == "cluster" and study.clusters is None:
+        raise InputError("there are no clusters", where="--bootstrap-kind", fix="name their column: --cluster COLUMN")
+    names = [labels[row][one.order] for row, one in zip(rows, known, strict=True)]
+    count = min(UNASKED, MOST_FITTED // max(one.n for one in known)) if draws is None else draws
+    found = bootstrap.joint(known, names, count=count, kind=kind, seed=seed)
+    return Evidence(fits[0], fits[1], tuple(found), how, level)
+
+
+def findings(study: Study, evidence: Evidence, weight: Influence, *, asked: Places) -> dict[str, object]:
+    """Everything that is said of a fit: parameters, targets, predictions, checks, cautions."""
+    targets, known, law = study.runs[study.targets], study.runs[study.fitted], evidence.loss
+    rows = account.target_rows(targets, evidence.predict(targets.places))
+    values: dict[str, object] = {"law": law.law.name, **account.summary(law, evidence)}
+    values |= {"uncertainty": evidence.how, "bootstrap": account.bootstrap_json(evidence), "data_digest": digest(law)}
+    notes = [*cautions.of_fit(evidence, law), *cautions.of_influence(known, weight, law)]
+    notes += cautions.of_repeats(known, study.clusters is not None)
+    notes += cautions.of_datasets(None if study.datasets is None else study.datasets[study.fitted])
+    if evidence.error is not None and study.errors is not None:
+        params = account.parameters(evidence.error)
+        values["params"] = {**account.parameters(law), "downstream": params}
+        values["downstream"] = {
+            "column": study.error, "law": evidence.error.law.name, **params, **account.summary(evidence.error, evidence)
+        }  # fmt: skip
+        rows = account.with_downstream(rows, study.errors[study.targets].value, evidence.predict_error(targets.places))
+        notes += cautions.of_fit(evidence, evidence.error)
+        notes += cautions.of_direct(evidence, study.runs[study.errors_fitted])
+    decades = cautions.extrapolation(cautions.ranges(known), targets.places, asked)
     notes += [*cautions.of_range(decades), *cautions.of_targets(rows, fitted=set(known.names))]
     return values | {
         "extrapolation": decades,
         "warnings": notes,
         "targets": rows,
-        "predictions": foretell(fits, asked, level=level),
+        "predictions": account.prediction_rows(evidence, asked),
+        "influence": account.influence_rows(known, weight),
+        "without_outliers": weight.without,
+        "checks": account.check_rows(rollout(law, level=evidence.level), leave_one_size_out(law, level=evidence.level)),
     }
 
 
-def foretell(fits: Fits, asked: Sequence[tuple[float, float]], *, level: float) -> list[account.Row]:
-    """A row for each asked pair of parameters and tokens."""
-    if not asked:
-        return []
-    x = variables(*np.array(asked, np.float64).T)
-    chained = None if fits.error is None else chain(fits.loss, fits.error, x, level=level)
-    return account.prediction_rows(asked, predict(fits.loss, x, level=level), chained)
-
-
-def joined(targets: Points, asked: Sequence[tuple[float, float]]) -> Points:
-    """Targets and asked pairs together, as points without values."""
-    size = np.array([*targets.size, *(pair[0] for pair in asked)], np.float64)
-    tokens = np.array([*targets.tokens, *(pair[1] for pair in asked)], np.float64)
-    flops = FLOPS_PER_PARAMETER_AND_TOKEN * size * tokens
-    flops[: targets.flops.size] = targets.flops
-    return Points(size, tokens, flops, np.full_like(size, np.nan), ("",) * size.size)
-
-
-def table(study: Study, fits: Fits, *, level: float) -> list[account.Row]:
+def table(study: Study, evidence: Evidence) -> list[account.Row]:
     """A row for each run that a law can be asked about: its role, its truth, what the law says."""
-    usable = drawable(study.runs, with_value=False)
+    usable = drawable(study.runs, evidence.loss.law, with_value=False)
     roles = np.where(study.fitted, "fit", np.where(study.targets, "target", "other"))[usable]
     runs = study.runs[usable]
-    return account.table_rows(runs, roles.tolist(), predict(fits.loss, variables(runs.size, runs.tokens), level=level))
+    rows = account.table_rows(runs, roles.tolist(), evidence.predict(runs.places))
+    if evidence.error is None or study.errors is None:
+        return rows
+    true = study.errors[usable].value
+    return account.with_downstream(rows, true, evidence.predict_error(runs.places))
 
 
-def picture(study: Study, fits: Fits, *, level: float) -> Picture:
+def picture(study: Study, evidence: Evidence, weight: Influence) -> "Picture":
     """What is to be drawn."""
-    shown = drawable(study.runs, with_value=True)
-    scored = None if study.errors is None else shown & np.isfinite(study.errors.value)
+    from vlmkit.core.scaling.figure import Picture  # matplotlib is loaded only where something is drawn
+
+    shown = drawable(study.runs, evidence.loss.law, with_value=True)
+    errors = study.errors
+    scored = shown & np.isfinite(errors.value) if errors is not None else shown
     return Picture(
-        loss=fits.loss,
+        evidence=evidence,
         fitted=study.runs[study.fitted],
         held_out=study.runs[shown & ~study.fitted],
         targets=study.runs[study.targets],
         label=study.loss,
-        level=level,
-        downstream=fits.error,
-        losses=None if scored is None else study.runs[study.errors_fitted],
-        errors=None if scored is None or study.errors is None else study.errors[study.errors_fitted],
-        errors_held_out=None if scored is None or study.errors is None else study.errors[scored & ~study.errors_fitted],
-        error_targets=None if study.errors is None else study.errors[study.targets],
+        weight=weight,
+        losses=study.runs[study.errors_fitted],
+        errors=None if errors is None else errors[study.errors_fitted],
+        errors_held_out=None if errors is None else errors[scored & ~study.errors_fitted],
+        error_targets=None if errors is None else errors[study.targets],
         error_label=study.error,
     )
 
 
-def drawable(runs: Points, *, with_value: bool) -> np.ndarray:
+def drawable(runs: Points, law: Law, *, with_value: bool) -> np.ndarray:
     """The rows (N,) whose numbers have a logarithm."""
-    axes = [runs.size, runs.tokens, runs.flops, *([runs.value] if with_value else [])]
+    places = {"N": runs.size, "D": runs.tokens, "C": runs.flops}
+    axes = [*(places[name] for name in law.over if name in places), *([runs.value] if with_value else [])]
     return np.logical_and.reduce([np.isfinite(values) & (values > 0) for values in axes])

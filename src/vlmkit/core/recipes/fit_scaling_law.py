@@ -1,0 +1,89 @@
+"""Reading a law for the actions that ask one: a folder, a law.json, parameters alone, or a published name."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vlmkit.core.configs.fit_scaling import sizes
+from vlmkit.core.errors import InputError, nearest
+from vlmkit.core.io.artifacts import find
+from vlmkit.core.io.tables import read_tables
+from vlmkit.core.scaling import published
+from vlmkit.core.scaling.bootstrap import Draws
+from vlmkit.core.scaling.cautions import Ranges
+from vlmkit.core.scaling.evidence import Evidence, Places
+from vlmkit.core.scaling.fitting import Fit, from_json
+from vlmkit.core.scaling.laws import LAWS, law_of
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A law with its evidence, the ranges of its runs, and what its file says besides."""
+
+    evidence: Evidence
+    ranges: Ranges
+    loss_column: str
+    names: tuple[str, ...] = ()
+
+
+def read_law(word: str, *, level: float) -> Stored:
+    """The law that a word names.
+
+    Raises:
+        InputError: nothing of that name, or a file that is not a law.
+    """
+    path = Path(word)
+    if not path.exists():
+        if word not in published.PUBLISHED:
+            raise InputError(
+                f"{word} does not exist, and no published law has that name",
+                where="LAW",
+                fix=f"a folder that `vlmkit fit-scaling` wrote; {nearest(word, sorted(published.PUBLISHED))}",
+            )
+        return Stored(Evidence(published.named(word), level=level), {}, "loss")
+    file = path if path.is_file() else find(path, "law") / "law.json"
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        if "fit" not in stored:
+            return Stored(Evidence(bare(stored), level=level), {}, str(stored.get("loss_column", "loss")))
+        names = tuple(str(name) for name in stored["names"])
+        return Stored(evidence(file, stored, level), ranges(stored), stored["loss_column"], names)
+    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+        raise InputError(
+            f"not a law: {fault}", where=str(file), fix="fit it again with `vlmkit fit-scaling`"
+        ) from fault
+
+
+def places(words: tuple[str, ...]) -> Places:
+    """Where `--predict` asks."""
+    size, tokens, flops = np.array(sizes(words), np.float64).reshape(-1, 3).T
+    return Places(size, tokens, flops)
+
+
+def bare(stored: dict[str, object]) -> Fit:
+    """A law from its name and its parameters alone: {"law": "chinchilla", "params": {"E": 1.69, …}}."""
+    law, params = str(stored["law"]), stored["params"]
+    if law not in LAWS or not isinstance(params, dict):
+        raise InputError(f"unknown law '{law}'", where="law", fix=nearest(law, sorted(LAWS)))
+    numbers = {name: float(value) for name, value in params.items() if isinstance(value, int | float)}
+    return published.published(law_of(law), numbers)
+
+
+def evidence(file: Path, stored: dict[str, object], level: float) -> Evidence:
+    """The fits of a law.json with the draws beside it."""
+    fits = [from_json(one) for one in (stored["fit"], stored["downstream_fit"]) if one is not None]  # type: ignore[arg-type]
+    table = read_tables(file.with_name("draws.parquet")) if file.with_name("draws.parquet").is_file() else None
+    draws = []
+    for number, (fitted, kind) in enumerate(zip(fits, stored["draws"], strict=True)):  # type: ignore[call-overload]
+        columns = [f"fit{number}_{at}" for at in range(len(fitted.solution))]
+        solutions = np.stack([table[name].to_numpy() for name in columns], axis=1) if table else np.zeros((0, 0))
+        draws.append(Draws(**{**kind, "solutions": solutions, "objectives": np.zeros(len(solutions))}))
+    how = stored["uncertainty"] if table is not None else "wald"
+    return Evidence(fits[0], fits[1] if len(fits) > 1 else None, tuple(draws), how, level)  # type: ignore[arg-type]
+
+
+def ranges(stored: dict[str, object]) -> Ranges:
+    """The smallest and largest N, D, M and C of the fitted runs."""
+    return {name: (float(low), float(high)) for name, (low, high) in stored["ranges"].items()}  # type: ignore[attr-defined]
