@@ -9,9 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlmkit.core.configs.fit_scaling import FitScalingConfig, FitScalingPredictConfig
+from vlmkit.core.configs.fit_scaling_compare import FitScalingCompareConfig, FitScalingTasksConfig
+from vlmkit.core.configs.fit_scaling_plan import FitScalingFrontierConfig, FitScalingPlanConfig
 from vlmkit.core.errors import InputError
 from vlmkit.core.recipes.fit_scaling import run
+from vlmkit.core.recipes.fit_scaling_compare import run as compare
+from vlmkit.core.recipes.fit_scaling_frontier import run as frontier
+from vlmkit.core.recipes.fit_scaling_plan import run as plan
 from vlmkit.core.recipes.fit_scaling_predict import run as predict
+from vlmkit.core.recipes.fit_scaling_tasks import run as tasks
 
 TABLE_2 = {
     "where": "dataset == 'rpj'",
@@ -247,3 +253,198 @@ def test_a_law_that_is_none_is_refused(tmp_path):
     (tmp_path / "law" / "law.json").write_text('{"law": "gadre"}')
     with pytest.raises(InputError, match="not a law"):
         predict(FitScalingPredictConfig(law=str(tmp_path / "law"), predict=("1e9,2e10",)))
+
+
+@pytest.fixture(scope="module")
+def law(tmp_path_factory):
+    """A law with bootstrap draws, fitted once."""
+    folder = tmp_path_factory.mktemp("law")
+    table = runs(folder / "runs.csv")
+    run(FitScalingConfig(tables=(table,), law="chinchilla", out=folder / "law", bootstrap=200))
+    return folder / "law"
+
+
+def test_draws_are_kept_by_name_and_give_the_same_intervals_later(law):
+    draws = pq.read_table(law / "draws.parquet")
+    assert draws.num_rows == 200
+    assert {"draw", "E", "A", "B", "alpha", "beta", "a_opt"} <= set(draws.column_names)
+    stored = json.loads((law / "law.json").read_text())
+    assert stored["uncertainty"] == "bootstrap"
+    low, high = stored["intervals"]["alpha"]
+    inner = np.percentile(draws["alpha"].to_numpy(), [2.5, 97.5])
+    assert (low, high) == pytest.approx(inner, abs=0.1 * (inner[1] - inner[0]))  # stretched by t / z
+    first = predict(FitScalingPredictConfig(law=str(law), predict=("1e9,2e10",))).values["predictions"]
+    assert (
+        first
+        == predict(FitScalingPredictConfig(law=str(law / "law.json"), predict=("1e9,2e10",))).values["predictions"]
+    )
+    assert first[0]["low"] < first[0]["predicted"] < first[0]["high"]
+
+
+def test_a_law_from_its_parameters_alone(tmp_path):
+    words = {"law": "chinchilla", "params": {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.336, "beta": 0.283}}
+    (tmp_path / "mine.json").write_text(json.dumps(words))
+    found = predict(FitScalingPredictConfig(law=str(tmp_path / "mine.json"), predict=("13e9,5.765e11",))).values
+    assert found["predictions"][0]["predicted"] == pytest.approx(2.04528, abs=1e-5)
+    assert found["predictions"][0]["low"] is None
+    assert any("without its points" in text for text in found["warnings"])
+    saved = plan(FitScalingPlanConfig(law=str(tmp_path / "mine.json"), like=(13e9,), inference=2e12)).values
+    assert saved["plan"]["N"] == pytest.approx(6.97e9, rel=5e-3)
+    assert saved["saving"]["fraction"] == pytest.approx(0.1745, abs=1e-3)
+    (tmp_path / "odd.json").write_text(json.dumps({"law": "chinchila", "params": {}}))
+    with pytest.raises(InputError) as caught:
+        predict(FitScalingPredictConfig(law=str(tmp_path / "odd.json"), predict=("1e9,1e10",)))
+    assert caught.value.fix == "did you mean 'chinchilla'?"
+    with pytest.raises(InputError) as caught:
+        predict(FitScalingPredictConfig(law="hoffman", predict=("1e9,1e10",)))
+    assert "hoffmann2022" in caught.value.fix
+
+
+def test_the_frontier_and_its_table(law, tmp_path):
+    found = frontier(FitScalingFrontierConfig(law=str(law), compute=(1e19, 1e21), out=tmp_path / "f"))
+    assert [row["C"] for row in found.values["frontier"]] == [1e19, 1e21]
+    row = found.values["frontier"][0]
+    assert 6 * row["N"] * row["D"] == pytest.approx(1e19)
+    assert row["N_low"] < row["N"] < row["N_high"]
+    assert found.values["exponent"]["low"] < found.values["exponent"]["N"] < found.values["exponent"]["high"]
+    assert found.values["approaches"]["approach2"] is None  # four multipliers at five sizes are no IsoFLOP profiles
+    assert pq.read_table(tmp_path / "f" / "part-00000.parquet").num_rows == 2
+    assert frontier(FitScalingFrontierConfig(law=str(law), compute=(1e19, 1e21), out=tmp_path / "f")).reused
+    several = frontier(FitScalingFrontierConfig(law=str(law))).values["frontier"]
+    assert len(several) > 3
+    with pytest.raises(InputError, match="no runs to take budgets from"):
+        frontier(FitScalingFrontierConfig(law="besiroglu2024"))
+
+
+def test_plans_by_every_way_of_asking(law, tmp_path):
+    for words in (
+        {"compute": 1e20}, {"budget": 1e20, "inference": 1e11}, {"loss": 2.4, "inference": 1e12}, {"like": (1e8, 1e10)},
+        {"budget": 500.0, "price_training": 1e-17, "price_inference": 2e-17, "inference": 1e11},
+        {"loss": 2.7, "params": 2e8}, {"budget": 1e20, "tokens": 1e10}, {"compute": 1e20, "max_params": 1e8},
+    ):  # fmt: skip
+        found = plan(FitScalingPlanConfig(law=str(law), **words)).values
+        assert found["plan"]["N"] > 0
+        assert found["plan"]["loss_low"] < found["plan"]["loss"] < found["plan"]["loss_high"]
+        assert json.dumps(found, allow_nan=False)
+    found = plan(FitScalingPlanConfig(law=str(law), compute=1e20, out=tmp_path / "p"))
+    assert found.values["plan"]["training_flops"] == pytest.approx(1e20)
+    assert pq.read_table(tmp_path / "p" / "part-00000.parquet")["N"].to_pylist() == [found.values["plan"]["N"]]
+    following = plan(FitScalingPlanConfig(law=str(law), next=True, predict=("1e10,2e11",), budget=1e20)).values["next"]
+    assert following["runs"][0]["half_width"] < following["half_width"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {}, {"compute": 1e20, "loss": 2.0}, {"compute": 1e20, "inference": 1e10}, {"compute": -1.0},
+        {"loss": 2.0, "params": 1e9, "tokens": 1e10}, {"next": True, "budget": 1e20}, {"like": (1e9, 1e10, 1e11)},
+        {"next": True, "loss": 2.0, "predict": ("1e9,1e10",)}, {"loss": 2.0, "predict": ("1e9,1e10",)},
+        {"budget": 1e3, "price_inference": 1e-17},
+    ],
+)  # fmt: skip
+def test_plans_that_ask_for_nothing_or_too_much(words):
+    with pytest.raises(InputError):
+        FitScalingPlanConfig(law="besiroglu2024", **words)
+
+
+def test_laws_beside_one_another(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    found = compare(FitScalingCompareConfig(tables=(table,), out=tmp_path / "c"))
+    assert found.values["best"] in ("gadre", "chinchilla")
+    assert {row["law"] for row in found.values["laws"]} == {"gadre", "chinchilla", "kaplan", "power"}
+    assert pq.read_table(tmp_path / "c" / "part-00000.parquet").num_rows == 4
+    again = compare(
+        FitScalingCompareConfig(tables=(table,), loss="huber", space="log", law=("gadre", "chinchilla-tied"))
+    )
+    one, other = again.values["laws"]
+    assert one["loo_rms"] == pytest.approx(other["loo_rms"], rel=1e-9)  # the same curve
+    with pytest.raises(InputError, match="nothing to be compared"):
+        FitScalingCompareConfig(tables=(table,), law=("gadre",))
+
+
+def test_the_seventeen_tasks_and_table_3_of_the_paper(shared, tmp_path):
+    folder = shared("scaling")
+    small = "N > 1.5e8 and N < 1.6e8"
+    table, chance = folder / "gadre_c4_rpj.parquet", folder / "tasks.csv"
+    found = tasks(FitScalingTasksConfig(tables=(table,), baselines=chance, at=small, out=tmp_path / "t")).values
+    assert len(found["chosen"]) == 17
+    words = {key: TABLE_2[key] for key in ("where", "loss_column", "fit_where", "downstream_fit_where")}
+    told = tasks(FitScalingTasksConfig(tables=(table,), baselines=chance, at=small, target="N > 2e9", **words)).values
+    errors = {row["name"]: 100 * row["mean_error"] for row in told["tasks"]}
+    for name, value in {
+        "arc_easy": 5.21, "lambada_openai": 14.39, "openbook_qa": 8.44, "hellaswag_zeroshot": 25.73
+    }.items():  # fmt: skip
+        assert errors[name] == pytest.approx(value, abs=0.01)
+    with pytest.raises(InputError, match="no task has both"):
+        tasks(FitScalingTasksConfig(tables=(table,), at=small))
+
+
+def test_baselines_come_from_our_own_scores(tmp_path):
+    import pyarrow as pa
+
+    lines = ["name,N,D,loss"]
+    scores = []
+    for number, size in enumerate((1e6, 3e6, 1e7, 3e7, 1e8)):
+        lines.append(f"m{number},{size},{20 * size * (1 + number % 2)},{4 - 0.3 * number}")
+        scores += [
+            {"model": f"m{number}", "task": task, "metric": "accuracy", "value": value, "baseline": 0.25}
+            for task, value in (("learns", 0.25 + 0.1 * number), ("guesses", 0.26))
+        ]
+    (tmp_path / "runs.csv").write_text("\n".join(lines))
+    pq.write_table(pa.Table.from_pylist(scores), tmp_path / "scores.parquet")
+    found = tasks(FitScalingTasksConfig(tables=(tmp_path / "runs.csv", tmp_path / "scores.parquet"))).values
+    assert found["chosen"] == ["learns"]
+
+
+def test_a_power_law_of_compute_from_compute_alone(tmp_path):
+    generator = np.random.default_rng(0)
+    flops = np.geomspace(1e17, 1e22, 12)
+    loss = 1.6 + 250 * flops**-0.11 * np.exp(0.001 * generator.standard_normal(12))
+    (tmp_path / "c.csv").write_text("flops,val\n" + "".join(f"{c},{y}\n" for c, y in zip(flops, loss, strict=True)))
+    words = {"tables": (tmp_path / "c.csv",), "law": "power", "map": {"C": "flops", "loss": "val"}}
+    found = run(
+        FitScalingConfig(out=tmp_path / "law", target="C > 1e21", predict=("1e24", "7e9,1.4e11"), **words)
+    ).values
+    assert found["predictions"][0]["C"] == 1e24
+    assert found["predictions"][1]["C"] == pytest.approx(6 * 7e9 * 1.4e11)
+    assert found["targets"][0]["inside"] is True
+    with pytest.raises(InputError, match="needs N and D"):
+        FitScalingConfig(tables=words["tables"], out=tmp_path / "x", predict=("1e24",))
+    later = predict(FitScalingPredictConfig(law=str(tmp_path / "law"), predict=("1e24",))).values
+    assert later["predictions"][0] == found["predictions"][0]
+
+
+def test_words_and_pictures_come_with_a_fit(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    found = run(FitScalingConfig(tables=(table,), out=tmp_path / "law", explain=True))
+    assert "no run gets below a loss of" in found.values["explanation"]
+    assert found.shown["in words"] == found.values["explanation"]
+    assert "in words" not in run(FitScalingConfig(tables=(table,), out=tmp_path / "law")).shown
+    assert (tmp_path / "law" / "fit.png").read_bytes()[:4] == b"\x89PNG"
+    assert found.values["explanation"] in (tmp_path / "law" / "report.html").read_text()
+    assert len(found.values["data_digest"]) == 64
+    assert found.values["diagnostics"]["jarque_bera_p"] > 1e-4
+
+
+def test_fits_to_several_training_sets_are_warned_of(shared, tmp_path):
+    table = shared("scaling") / "gadre_c4_rpj.parquet"
+    found = run(FitScalingConfig(tables=(table,), loss_column="loss_c4_val", out=tmp_path / "law")).values
+    assert any("trained on 2 datasets" in text for text in found["warnings"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"bootstrap": 5}, {"bootstrap": 100, "uncertainty": "wald"}, {"law": "kaplan", "delta": 0.1},
+        {"downstream_fit_where": "N > 1"},
+    ],
+)  # fmt: skip
+def test_options_that_contradict_one_another(words):
+    with pytest.raises(InputError):
+        FitScalingConfig(tables=(Path("nowhere.csv"),), out=Path("x"), **words)
+
+
+def test_a_cluster_that_is_no_column_and_clusters_that_are_not_named(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    assert refused(table, tmp_path, cluster="nam").fix == "did you mean 'name'?"
+    assert "--cluster" in refused(table, tmp_path, bootstrap_kind="cluster").fix

@@ -59,13 +59,14 @@ def run(config: FitScalingConfig) -> Result:
         "names": study.runs[study.fitted].names,
     }
     write_json(job.folder / "law.json", values | stored)
-    write_table(job.folder / "predictions.parquet", table(study, evidence), kind="predictions")
+    rows, told = table(study, evidence), {"loss_column": study.loss, "level": evidence.level}
+    write_table(job.folder / "predictions.parquet", rows, kind="predictions")
     write_table(job.folder / "draws.parquet", draw_rows(evidence), kind="draws")
     drawn = picture(study, evidence, weight)
     image = svg(drawn)
     write_text(job.folder / "fit.svg", image)
     write_bytes(job.folder / "fit.png", png(drawn))
-    write_text(job.folder / "report.html", page(values, table(study, evidence), image))
+    write_text(job.folder / "report.html", page(values | told, rows, image))
     done = job.finish(values, logs=LOGS, next=follow_up(config, study.runs[study.fitted].size))
     return replace(done, shown=tell(values, words=config.explain))
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from vlmkit.core.errors import InputError
 from vlmkit.core.scaling import wald
+from vlmkit.core.scaling.batch import smoothed
 from vlmkit.core.scaling.fitting import Fit, fit
 
 SAME = 0.05  # sizes whose logarithms differ by less are one size
@@ -56,7 +57,7 @@ def sizes(fitted: Fit) -> np.ndarray:
 
 def checked(fitted: Fit, tests: Iterator[tuple[np.ndarray, np.ndarray]], level: float) -> Iterator[Check]:
     """The outcome of each test that can be made."""
-    problem = fitted.problem
+    problem = smoothed(fitted.problem, fitted.solution)  # for least absolute residuals, which take longer
     x = problem.x + fitted.centre[:, None]
     for known, asked in tests:
         if not determined(fitted, known):

@@ -192,7 +192,7 @@ def explain(values: Values) -> str:
 
 def halved(exponent: float) -> str:
     """By what factor a variable has to grow so that its term halves."""
-    return f"{2 ** (1 / exponent):,.3g}" if exponent > 1e-3 else "an unreachable factor"
+    return f"{2 ** (1 / exponent):,.3g}" if exponent > 0.02 else "beyond-all-means"
 
 
 def gadre_words(p: Values) -> str:

@@ -351,9 +351,9 @@ def number(value: float | None, *, digits: int = 4) -> str:
     """A number as a reader wants it; a dash where there is none."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    if isinstance(value, int):
-        return f"{value:,}"
-    power = math.floor(math.log10(abs(value))) if value else 0
+    if isinstance(value, int) or value == 0:
+        return f"{value + 0:,.0f}"  # no minus before a zero
+    power = math.floor(math.log10(abs(value)))
     if -4 <= power < 4:
         return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
     mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")

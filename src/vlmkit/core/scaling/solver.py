@@ -74,7 +74,7 @@ def scan(problem: Problem) -> tuple[list[np.ndarray], int, int, float]:
     law, x, y = problem.law, problem.x, problem.y
     theta, form = grid(law, x)
     straight, speed = unlinked(law, y)
-    weights = speed**2 / y**2 if problem.space == "log" else speed**2
+    weights = (speed / y) ** 2 if problem.space == "log" else speed**2
     chunks = np.array_split(theta, max(1, len(theta) * y.size >> 19))
     found = [project(law, x, straight, rows, weights) for rows in chunks]
     coefficients = np.concatenate([chunk for chunk, _ in found])
