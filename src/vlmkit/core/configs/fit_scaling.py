@@ -20,7 +20,7 @@ How = Literal["wald", "profile", "bootstrap"]
 Kind = Literal["auto", "pairs", "residual", "wild", "cluster"]
 DEFAULTS: dict[str, tuple[Loss, Space]] = {"chinchilla": ("huber", "log")}  # the others: least squares, raw
 DELTA = 1e-3  # Besiroglu et al. 2024
-PREDICT = "Predict a model of N parameters trained on D tokens: --predict 7e9,140e9; repeats. A law of C takes C too."
+PREDICT = "Predict a model of N parameters trained on D tokens: --predict 7e9,140e9. A law of C takes C too."
 INTERVAL = "Level of all intervals."
 TABLES = "Tables of runs and scores: files, or folders that pretrain and eval wrote."
 LAW = "Folder that `vlmkit fit-scaling` wrote, a law.json, or a published law such as hoffmann2022."
@@ -72,7 +72,7 @@ class Reading(Action):
     loss_column: str | None = option(None, help="Column of the loss, needed when there are several.", panel=INPUTS)
     where: str | None = option(None, help="Runs to look at at all.", panel=INPUTS, metavar="EXPR")
     map: dict[str, str] | None = option(
-        None, help="Read a column under another name: --map N=params; repeats.", panel=INPUTS, metavar="NAME=COLUMN"
+        None, help="Read a column under another name: --map N=params.", panel=INPUTS, metavar="NAME=COLUMN"
     )
     interval: float = option(0.95, help=INTERVAL)
 
