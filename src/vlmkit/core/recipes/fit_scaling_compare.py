@@ -6,7 +6,7 @@ from vlmkit.core.configs.fit_scaling import DELTA
 from vlmkit.core.configs.fit_scaling_compare import FitScalingCompareConfig
 from vlmkit.core.io.job import Result, open_job
 from vlmkit.core.io.runs import read_runs
-from vlmkit.core.io.tables import TableWriter
+from vlmkit.core.recipes.fit_scaling_table import deliver
 from vlmkit.core.scaling.compare import compare
 from vlmkit.core.scaling.laws import law_of
 from vlmkit.core.scaling.narrative import verdict
@@ -30,9 +30,4 @@ def run(config: FitScalingCompareConfig) -> Result:
     rows = compare(fits, level=config.interval)
     values: dict[str, object] = {"laws": rows, "best": rows[0]["law"], "n": fits[0].n, "loss_column": column}
     values |= {"loss": method.loss, "space": method.space}
-    if config.out is None or config.dry_run:
-        return Result(values, shown=verdict(values))
-    job.begin()
-    with TableWriter(job.folder, kind="comparison") as table:
-        table.add(rows)
-    return replace(job.finish(values), shown=verdict(values))
+    return deliver(job, config, values, rows, verdict(values))

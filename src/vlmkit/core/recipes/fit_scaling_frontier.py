@@ -7,8 +7,8 @@ import numpy as np
 from vlmkit.core.configs.fit_scaling_plan import FitScalingFrontierConfig
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.job import Result, open_job
-from vlmkit.core.io.tables import TableWriter
 from vlmkit.core.recipes.fit_scaling_law import Stored, read_law
+from vlmkit.core.recipes.fit_scaling_table import deliver
 from vlmkit.core.scaling import approaches
 from vlmkit.core.scaling.account import parameters
 from vlmkit.core.scaling.cautions import of_freedom, of_frontier
@@ -40,12 +40,7 @@ def run(config: FitScalingFrontierConfig) -> Result:
         "approaches": beside(stored, laws, float(budgets[-1])),
         "warnings": [*of_freedom(law, level=config.interval), *of_frontier(evidence, rows, stored.ranges)],
     }
-    if config.out is None or config.dry_run:
-        return Result(values, shown=show(values))
-    job.begin()
-    with TableWriter(job.folder, kind="frontier") as table:
-        table.add(rows)
-    return replace(job.finish(values), shown=show(values))
+    return deliver(job, config, values, rows, show(values))
 
 
 def decades(stored: Stored) -> tuple[float, ...]:

@@ -7,8 +7,8 @@ import numpy as np
 
 from vlmkit.core.configs.fit_scaling_plan import FitScalingPlanConfig
 from vlmkit.core.io.job import Result, open_job
-from vlmkit.core.io.tables import TableWriter
 from vlmkit.core.recipes.fit_scaling_law import Stored, places, read_law
+from vlmkit.core.recipes.fit_scaling_table import deliver
 from vlmkit.core.scaling.account import Row, parameters
 from vlmkit.core.scaling.cautions import extrapolation, of_draws, of_freedom, of_range
 from vlmkit.core.scaling.evidence import Places
@@ -28,12 +28,7 @@ def run(config: FitScalingPlanConfig) -> Result:
     law = stored.evidence.loss
     values: dict[str, object] = {"law": law.law.name, "formula": with_numbers(law.law, parameters(law)), "n": law.n}
     values |= {"dof": law.dof, **(next_values(config, stored) if config.next else plan_values(config, stored))}
-    if config.out is None or config.dry_run:
-        return Result(values, shown=show(values))
-    job.begin()
-    with TableWriter(job.folder, kind="plan") as table:
-        table.add(rows_of(values))
-    return replace(job.finish(values), shown=show(values))
+    return deliver(job, config, values, rows_of(values), show(values))
 
 
 def plan_values(config: FitScalingPlanConfig, stored: Stored) -> dict[str, object]:

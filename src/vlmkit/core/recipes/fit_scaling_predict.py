@@ -5,8 +5,8 @@ from dataclasses import replace
 from vlmkit.core.configs.fit_scaling import FitScalingPredictConfig
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.job import Result, open_job
-from vlmkit.core.io.tables import write_table
 from vlmkit.core.recipes.fit_scaling_law import places, read_law
+from vlmkit.core.recipes.fit_scaling_table import deliver
 from vlmkit.core.scaling.account import parameters, prediction_rows
 from vlmkit.core.scaling.cautions import extrapolation, of_freedom, of_range
 from vlmkit.core.scaling.laws import with_numbers
@@ -34,11 +34,7 @@ def run(config: FitScalingPredictConfig) -> Result:
         "warnings": [*of_freedom(law, level=config.interval), *of_range(decades)],
         "predictions": rows,
     }
-    if config.out is None or config.dry_run:
-        return Result(values, shown=show(values))
-    job.begin()
-    write_table(job.folder / "predictions.parquet", rows, kind="predictions")
-    return replace(job.finish(values), shown=show(values))
+    return deliver(job, config, values, rows, show(values))
 
 
 def show(values: dict[str, object]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Tasks that can be predicted, and how well each is."""
 
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -10,11 +10,12 @@ from vlmkit.core.configs.fit_scaling_compare import FitScalingTasksConfig
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.job import Result, open_job
 from vlmkit.core.io.runs import Columns, read_baselines, read_runs
-from vlmkit.core.io.tables import TableWriter
+from vlmkit.core.recipes.fit_scaling_table import deliver
 from vlmkit.core.scaling import tasks
 from vlmkit.core.scaling.account import Row, target_rows, with_downstream
 from vlmkit.core.scaling.evidence import Evidence
 from vlmkit.core.scaling.laws import EXPONENTIAL, law_of
+from vlmkit.core.scaling.narrative import picked
 from vlmkit.core.scaling.points import complete, rename
 from vlmkit.core.scaling.study import Method, Roles, arrange, choose, fit_laws
 
@@ -25,31 +26,27 @@ def run(config: FitScalingTasksConfig) -> Result:
     """Apply the rule to every task and, with targets, predict each."""
     job = open_job(config)
     if job.stored:
-        return job.stored
+        return replace(job.stored, shown=picked(job.stored.values))
     columns = rename(read_runs(config.tables), config.map or {})
     table = complete(columns, law_of(config.law, config.variable))
     if config.where:
         kept = choose(config.where, table, "--where")
         table = {name: values[kept] for name, values in table.items()}
     chance = read_baselines([config.baselines] if config.baselines else config.tables)
-    rows = choose(config.at, table, "--at") if config.at else np.ones(len(table["name"]), bool)
-    errors = known(table, chance, rows)
-    found = tasks.choose(errors, chance, table["name"][rows], margin=config.margin)
-    shown: list[Row] = [asdict(task) for task in found]
+    asked = choose(config.at, table, "--at") if config.at else np.ones(len(table["name"]), bool)
+    errors = known(table, chance, asked)
+    found = tasks.choose(errors, chance, table["name"][asked], margin=config.margin)
+    rows: list[Row] = [asdict(task) for task in found]
     chosen = [task.name for task in found if task.chosen]
-    values: dict[str, object] = {"tasks": shown, "chosen": chosen, "without_baseline": missing(table, chance)}
+    values: dict[str, object] = {"chosen": chosen, "without_baseline": missing(table, chance)}
     if config.target:
         told = {name: predicted(config, columns, (PREFIX + name,)) for name in errors}
-        values["tasks"] = [{**row, **told[str(row["name"])]} for row in shown]
+        rows = [{**row, **told[str(row["name"])]} for row in rows]
         every = tuple(PREFIX + name for name in chosen)
         values["mean_of_chosen"] = predicted(config, columns, every) if chosen else None
+    values["tasks"] = rows
     follow = follow_up(config, chosen) if chosen else ""
-    if config.out is None or config.dry_run:
-        return Result(values, next=follow)
-    job.begin()
-    with TableWriter(job.folder, kind="tasks") as writer:
-        writer.add(values["tasks"])  # type: ignore[arg-type]
-    return job.finish(values, next=follow)
+    return deliver(job, config, values, rows, picked(values), next=follow)
 
 
 def follow_up(config: FitScalingTasksConfig, chosen: list[str]) -> str:

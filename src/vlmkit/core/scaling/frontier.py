@@ -21,8 +21,8 @@ GRID = 96  # points of the first look at a minimum
 GOLDEN = (5**0.5 - 1) / 2
 SHRINKS = 60  # golden sections: a bracket of one grid step falls below the rounding of a flat minimum
 HALVINGS = 64
-MOST_TOKENS = 70.0  # ln D that no one reaches
-Along = Callable[[np.ndarray], np.ndarray]  # ln N (B,) -> an objective (B,)
+MOST = 70.0  # ln N or ln D that no one reaches
+Along = Callable[[np.ndarray], np.ndarray]  # ln N or ln D (B,) -> an objective or a loss (B,)
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,22 @@ class Laws:
 
     def tokens_for(self, loss: np.ndarray, log_size: np.ndarray) -> np.ndarray:
         """The ln D (B,) with which models of ln N (B,) reach losses (B,); infinite where no number of tokens does."""
-        low, high = np.zeros_like(log_size), np.full_like(log_size, MOST_TOKENS)
-        never = ~(self.loss(log_size, high) <= loss)
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            reached = self.loss(log_size, middle) <= loss
-            low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-        return np.where(never, np.inf, (low + high) / 2)
+        return reached(loss, lambda log_tokens: self.loss(log_size, log_tokens))
 
     def size_for(self, loss: np.ndarray, log_tokens: np.ndarray) -> np.ndarray:
         """The ln N (B,) with which models of ln D (B,) reach losses (B,); infinite where no size does."""
-        low, high = np.zeros_like(log_tokens), np.full_like(log_tokens, MOST_TOKENS)
-        never = ~(self.loss(high, log_tokens) <= loss)
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            reached = self.loss(middle, log_tokens) <= loss
-            low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-        return np.where(never, np.inf, (low + high) / 2)
+        return reached(loss, lambda log_size: self.loss(log_size, log_tokens))
+
+
+def reached(loss: np.ndarray, along: Along) -> np.ndarray:
+    """Where losses that fall with what they depend on come down to `loss` (B,), by bisection; infinite where never."""
+    low, high = np.zeros_like(loss), np.full_like(loss, MOST)
+    never = ~(along(high) <= loss)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        below = along(middle) <= loss
+        low, high = np.where(below, low, middle), np.where(below, middle, high)
+    return np.where(never, np.inf, (low + high) / 2)
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def optimal(laws: Laws, flops: float) -> tuple[np.ndarray, np.ndarray]:
 
 def optimal_tokens(laws: Laws, log_size: np.ndarray) -> np.ndarray:
     """The ln D (B,) for which models of ln N (B,) are compute-optimal: no other split of 6 N D has a lower loss."""
-    low, high = np.zeros_like(log_size), np.full_like(log_size, MOST_TOKENS)
+    low, high = np.zeros_like(log_size), np.full_like(log_size, MOST)
     step = 1e-4
     for _ in range(HALVINGS):
         middle = (low + high) / 2

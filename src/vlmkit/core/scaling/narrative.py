@@ -174,6 +174,33 @@ def verdict(values: Values) -> dict[str, object]:
     return {"fitted to": f"{values['n']} runs, {how}", "laws, the best by leave-one-out first": rows}
 
 
+def picked(values: Values) -> dict[str, object]:
+    """Tasks, the predictable ones first, the best above chance leading."""
+    rows = sorted(values["tasks"], key=lambda row: (not row["chosen"], row["chance"] - row["accuracy"]))
+    shown = [
+        {"task": row["name"], "chance": row["chance"], "best accuracy": row["accuracy"], "of": row["model"],
+         "predictable": row["chosen"], **errors_told(row)}
+        for row in rows
+    ]  # fmt: skip
+    found: dict[str, object] = {"predictable": f"{len(values['chosen'])} of {len(rows)} tasks", "tasks": shown}
+    if values.get("mean_of_chosen"):
+        found["their mean"] = [errors_told(values["mean_of_chosen"])]
+    if values["without_baseline"]:
+        found["without a chance accuracy"] = ", ".join(values["without_baseline"])
+    return found
+
+
+def errors_told(row: Values) -> Row:
+    """How far predictions of a task's error were off, where there were targets."""
+    if "mean_error" not in row:
+        return {}
+    told: Row = {
+        name: None if row[key] is None else f"{100 * row[key]:.2f} %"
+        for name, key in (("mean miss", "mean_error"), ("worst miss", "worst_error"))
+    }
+    return told | {"inside": row["inside"], "note": row["note"]}
+
+
 def explain(values: Values) -> str:
     """What a law means, in words."""
     params = {name: value for name, value in values["params"].items() if not isinstance(value, Mapping)}

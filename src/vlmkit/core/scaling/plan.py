@@ -12,7 +12,7 @@ import numpy as np
 from vlmkit.core.errors import InputError
 from vlmkit.core.scaling.curves import values_at
 from vlmkit.core.scaling.evidence import Evidence, Places
-from vlmkit.core.scaling.frontier import MOST_TOKENS, Laws, laws_of, lowest, optimal_tokens, plain, sample
+from vlmkit.core.scaling.frontier import MOST, Laws, laws_of, lowest, optimal_tokens, plain, sample
 from vlmkit.core.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN
 
 FLOPS_TO_SERVE = 2.0  # a parameter and token
@@ -54,13 +54,13 @@ class Terms:
 
 def decide(laws: Laws, terms: Terms) -> tuple[np.ndarray, np.ndarray]:
     """The ln N and ln D (B,) of the best run under the terms; NaN or infinite where there is none."""
-    cap = np.log(terms.max_tokens) if terms.max_tokens else MOST_TOKENS
+    cap = np.log(terms.max_tokens) if terms.max_tokens else MOST
     if terms.size is not None:
         size = laws.everywhere(np.log(terms.size))
         return size, tokens_at(laws, terms, size, cap)
     if terms.tokens is not None:
         return size_at(laws, terms), laws.everywhere(np.log(terms.tokens))
-    most = np.log(terms.max_size) if terms.max_size else MOST_TOKENS
+    most = np.log(terms.max_size) if terms.max_size else MOST
     if terms.loss is None:
         most = min(most, np.log(most_parameters(terms)))
 
@@ -163,10 +163,10 @@ def risk(evidence: Evidence, laws: Laws, terms: Terms, size: np.ndarray, tokens:
     at_ends = []
     for end in (one.low, one.high):
         there = np.log(np.array([end]))
-        fixed = tokens_at(best, alone, there, MOST_TOKENS)
+        fixed = tokens_at(best, alone, there, MOST)
         at_ends.append(best.loss(there, fixed)[0] if terms.loss is None else terms.cost(there, fixed)[0])
     here = laws.everywhere(size[0])
-    fixed = tokens_at(laws, terms, here, MOST_TOKENS)
+    fixed = tokens_at(laws, terms, here, MOST)
     with np.errstate(all="ignore"):
         if terms.loss is None:
             given = laws.loss(here, fixed) - laws.loss(size, tokens)
