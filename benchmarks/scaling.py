@@ -3,7 +3,7 @@
     python benchmarks/scaling.py [--data ../shared/data] [--full] [--chinchilla-python PATH]
 
 CPU seconds of one thread; ours is run again between pieces of the peer's work, and its median taken. Peers run a sample
-of their work, and the time is scaled to all of it where the output says so; --full runs all (about four minutes). The
+of their work, and the time is scaled to all of it where the output says so; --full runs all (about five minutes). The
 package `chinchilla` brings requirements of its own, so it may live in another Python (see ABSENT).
 """
 

@@ -44,9 +44,9 @@ def test_honest_intervals(gadre):
     assert abs(value - gadre["loss_c4_val"][at][0]) > reach
 
 
-def test_seed_42_repeats_the_published_bootstrap(epoch_fit):
+def test_the_default_seed_repeats_the_published_bootstrap(epoch_fit):
     """The resamples of the published replication, each at its global optimum: its standard errors to a thousandth."""
-    draws = draw(epoch_fit, count=4000, kind="pairs", seed=42)
+    draws = draw(epoch_fit, count=4000, kind="pairs", seed=0)
     assert draws.objectives.mean() == pytest.approx(9.934872435e-4, rel=1e-9)
     assert draws.on_bound == 0
     assert draws.worst_gap < 1e-9
@@ -60,7 +60,7 @@ def test_seed_42_repeats_the_published_bootstrap(epoch_fit):
 def test_the_stream_of_resamples_is_that_of_choice():
     np.random.seed(42)
     expected = [np.bincount(np.random.choice(240, 240, replace=True), minlength=240) for _ in range(50)]
-    np.testing.assert_array_equal(bootstrap.resample(240, 50, 42), expected)
+    np.testing.assert_array_equal(bootstrap.resample(240, 50, 0), expected)
 
 
 def test_any_seed_gives_those_errors_within_their_own(epoch_fit):

@@ -14,7 +14,7 @@ from vlmkit.core.scaling import bootstrap
 from vlmkit.core.scaling.cautions import ranges
 from vlmkit.core.scaling.diagnostics import diagnose
 from vlmkit.core.scaling.evidence import Evidence
-from vlmkit.core.scaling.figure import png, svg
+from vlmkit.core.scaling.figure import images
 from vlmkit.core.scaling.fitting import to_json
 from vlmkit.core.scaling.influence import influence
 from vlmkit.core.scaling.laws import law_of
@@ -63,9 +63,9 @@ def run(config: FitScalingConfig) -> Result:
     write_table(job.folder / "predictions.parquet", rows, kind="predictions")
     write_table(job.folder / "draws.parquet", draw_rows(evidence), kind="draws")
     drawn = picture(study, evidence, weight)
-    image = svg(drawn)
+    image, pixels = images(drawn)
     write_text(job.folder / "fit.svg", image)
-    write_bytes(job.folder / "fit.png", png(drawn))
+    write_bytes(job.folder / "fit.png", pixels)
     write_text(job.folder / "report.html", page(values | told, rows, image))
     done = job.finish(values, logs=LOGS, next=follow_up(config, study.runs[study.fitted].size))
     return replace(done, shown=tell(values, words=config.explain))

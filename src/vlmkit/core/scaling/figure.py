@@ -46,6 +46,10 @@ AXES = {"N": "parameters N", "D": "training tokens D", "C": COMPUTE, "ND": COMPU
 Colour = tuple[float, float, float, float] | str
 
 
+SVG: dict[str, object] = {"format": "svg", "metadata": {"Date": None, "Creator": "vlmkit"}}
+PNG: dict[str, object] = {"format": "png", "metadata": {"Software": "vlmkit"}}
+
+
 @dataclass(frozen=True)
 class Picture:
     """What is drawn: the laws with their evidence and the points of the fit, the points that were not fitted, the
@@ -85,25 +89,37 @@ class Group:
         return np.isnan(ratio) if np.isnan(self.low) else (ratio >= self.low) & (ratio <= self.high)
 
 
+def images(picture: Picture, *, dpi: int = 120) -> tuple[str, bytes]:
+    """The picture as SVG and as PNG (of so many dots an inch), from one drawing; the same fit gives the same bytes."""
+    text, pixels = save(picture, SVG, PNG | {"dpi": dpi})
+    return text.decode(), pixels
+
+
 def svg(picture: Picture) -> str:
-    """The picture as SVG; the same fit gives the same text."""
-    return save(picture, format="svg", metadata={"Date": None, "Creator": "vlmkit"}).decode()
+    """The picture as SVG."""
+    return save(picture, SVG)[0].decode()
 
 
 def png(picture: Picture, *, dpi: int = 120) -> bytes:
     """The picture as PNG, of so many dots an inch."""
-    return save(picture, format="png", dpi=dpi, metadata={"Software": "vlmkit"})
+    return save(picture, PNG | {"dpi": dpi})[0]
 
 
-def save(picture: Picture, **how: object) -> bytes:
-    """The picture in a format of matplotlib, whatever this machine's matplotlibrc says."""
-    buffer = io.BytesIO()
+def save(picture: Picture, *ways: dict[str, object]) -> list[bytes]:
+    """The picture in formats of matplotlib, whatever this machine's matplotlibrc says."""
+    found = []
     with rc_context(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # names in any script; a browser has the fonts
         rcdefaults()
         rcParams.update(STYLE)  # type: ignore[arg-type]
-        draw(picture).savefig(buffer, **how)  # type: ignore[arg-type]
-    return buffer.getvalue()
+        figure = draw(picture)
+        figure.draw_without_rendering()  # lays the panels out, once for all formats
+        figure.set_layout_engine("none")
+        for way in ways:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, **way)  # type: ignore[arg-type]
+            found.append(buffer.getvalue())
+    return found
 
 
 def draw(picture: Picture) -> Figure:

@@ -1,7 +1,7 @@
 """Newton's method within a box, damped, and without any threshold that depends on units.
 
 Where Newton's own step does not descend, a reweighted least-squares step is tried, which always does for a small enough
-step. The end is reached when neither lowers the objective any more in float64, however small it is.
+step. The end is reached when neither lowers the objective any more, or promises to, in float64, however small it is.
 """
 
 from collections.abc import Callable
@@ -57,6 +57,8 @@ def descend(evaluate: Evaluate, start: np.ndarray, box: Box) -> tuple[float, np.
             if found.value < (best[1].value if best else state.value):
                 best = trial, found
         if best is None:
+            if promised(state, box.free(point, state.gradient)) <= ROUNDING * abs(state.value):
+                break
             damping = max(4 * damping, 1e-10)
             if damping > MOST_DAMPING:
                 break
@@ -67,6 +69,11 @@ def descend(evaluate: Evaluate, start: np.ndarray, box: Box) -> tuple[float, np.
         if idle >= 3:
             break
     return settle(evaluate, point, state, box)
+
+
+def promised(state: State, free: np.ndarray) -> float:
+    """By how much a step would lower the objective, were it as the reweighted Hessian says."""
+    return float(state.gradient @ step(state, state.reweighted, free, 0.0))
 
 
 @np.errstate(all="ignore")  # a step that leaves the numbers is refused
