@@ -8,10 +8,11 @@ import pytest
 from matplotlib import rc_context
 from matplotlib.collections import PolyCollection
 
-from vlmkit.core.scaling.figure import STYLE, draw, grouped, png, svg
+from vlmkit.core.scaling.figure import STYLE, draw, png, svg
 from vlmkit.core.scaling.frontier import frontier_row, laws_of
 from vlmkit.core.scaling.influence import influence
 from vlmkit.core.scaling.laws import law_of
+from vlmkit.core.scaling.picture import grouped
 from vlmkit.core.scaling.points import Points
 from vlmkit.core.scaling.study import Method, Roles, arrange, fit_laws, gather, picture
 

@@ -21,7 +21,7 @@ from vlmkit.core.scaling.laws import EXPONENTIAL, Law, variables
 from vlmkit.core.scaling.points import Columns, Points, check, column, complete, loss_column, points
 
 if TYPE_CHECKING:
-    from vlmkit.core.scaling.figure import Picture
+    from vlmkit.core.scaling.picture import Picture
 
 MOST_FITTED = 2_000_000  # draws times points that a bootstrap makes unasked
 UNASKED = 1000  # draws that it makes unasked, at most
@@ -216,7 +216,7 @@ def table(study: Study, evidence: Evidence) -> list[account.Row]:
 
 def picture(study: Study, evidence: Evidence, weight: Influence) -> "Picture":
     """What is to be drawn."""
-    from vlmkit.core.scaling.figure import Picture  # matplotlib is loaded only where something is drawn
+    from vlmkit.core.scaling.picture import Picture  # matplotlib is loaded only where something is drawn
 
     shown = drawable(study.runs, evidence.loss.law, with_value=True)
     errors = study.errors
