@@ -452,10 +452,12 @@ def test_a_cluster_that_is_no_column_and_clusters_that_are_not_named(tmp_path):
 
 def test_products_of_whole_numbers_do_not_overflow(tmp_path):
     """6 N D of a 7B run on 2T tokens is 8.4e22, ten thousand times what int64 holds."""
-    lines = ["name,N,D,loss"]
-    for number, size in enumerate((70_000_000, 400_000_000, 1_000_000_000, 7_000_000_000)):
-        for tokens in (20 * size, 2_000_000_000_000):
-            lines.append(f"r{number}-{tokens},{size},{tokens},{1.8 + 480 * size**-0.35 + 2100 * tokens**-0.35:.6f}")
+    sizes = (70_000_000, 400_000_000, 1_000_000_000, 7_000_000_000)
+    lines = ["name,N,D,loss"] + [
+        f"r{size}-{tokens},{size},{tokens},{1.8 + 480 * size**-0.35 + 2100 * tokens**-0.35:.6f}"
+        for size in sizes
+        for tokens in (20 * size, 2_000_000_000_000)
+    ]
     (tmp_path / "big.csv").write_text("\n".join(lines))
     run(FitScalingConfig(tables=(tmp_path / "big.csv",), out=tmp_path / "law", target="N > 2e9"))
     rows = pq.read_table(tmp_path / "law" / "predictions.parquet").to_pylist()
