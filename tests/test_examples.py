@@ -32,15 +32,13 @@ SMALLER_BY_DEFAULT = {"VLMKIT_BATCH_SIZE": "4"}
 
 
 def configs():
-    found = []
-    for name, spec in COMMANDS.items():
-        import_module(f"vlmkit.cli.{spec.module}")
-        module = import_module(f"vlmkit.core.configs.{spec.module}")
-        found += [
-            value for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, Action) and getattr(value, "command", None) == name
-        ]  # fmt: skip
-    return found
+    for path in (ROOT / "src" / "vlmkit" / "core" / "configs").glob("*.py"):
+        import_module(f"vlmkit.core.configs.{path.stem}")
+    found, waiting = [], [Action]
+    while waiting:
+        waiting += (subclasses := waiting.pop().__subclasses__())
+        found += [one for one in subclasses if getattr(one, "command", None) in COMMANDS]
+    return sorted(found, key=lambda one: one.__name__)
 
 
 def examples():
@@ -96,6 +94,7 @@ def fill(root, vlmkit):
     make("eval", "lm", "--task-data", "tasks", "--limit", "5", "--out", "scores")
     prepare_tables(root)
     make("fit-scaling", "runs.csv", "--out", "law")
+    make("sample", "scaling", "--out", "simulated")
 
 
 def prepare_tables(root):

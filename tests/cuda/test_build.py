@@ -47,7 +47,8 @@ def test_without_a_compiler_plain_torch_serves_and_says_so(fresh, monkeypatch, c
     monkeypatch.setattr(logging, "propagate", True)
     assert build.load("cross_entropy", "cpu") is None
     assert build.load("cross_entropy", "cpu") is None
-    assert [record.levelname for record in caplog.records] == ["WARNING"]  # once
+    said = {id(record): record.levelname for record in caplog.records}  # pytest may listen at two loggers
+    assert list(said.values()) == ["WARNING"]  # once
     monkeypatch.setenv("VLMKIT_KERNELS", "require")
     with pytest.raises(build.BuildError, match="require"):
         build.load("cross_entropy", "cpu")

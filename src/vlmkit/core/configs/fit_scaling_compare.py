@@ -51,8 +51,9 @@ class FitScalingTasksConfig(Reading):
     outputs: ClassVar[str] = "With --out: part-00000.parquet, a row a task."
     paper: ClassVar[str] = PAPER
     examples: ClassVar[tuple[str, ...]] = (
-        "vlmkit fit-scaling tasks runs.csv --baselines tasks.csv --at 'N > 1.5e8 and N < 1.6e8'",
-        "vlmkit fit-scaling tasks runs scores --at 'N < 5e5' --margin 0.05",
+        "vlmkit fit-scaling tasks simulated --baselines simulated/tasks.csv --at 'N > 1.5e8 and N < 1.6e8'",
+        "vlmkit fit-scaling tasks simulated --baselines simulated/tasks.csv --where \"dataset == 'web'\" "
+        "--target 'N > 1e9'",
     )
 
     baselines: Path | None = option(
