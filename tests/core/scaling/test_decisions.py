@@ -120,6 +120,15 @@ def test_fixed_and_capped_sizes_against_a_plain_search(sardana):
         plan(sardana, Terms(loss=np.array([1.6])))
 
 
+def test_a_cap_on_tokens_that_binds_gives_the_smallest_model_that_it_allows(sardana):
+    """The best run lies on the edge of what is possible: beyond it no number of tokens reaches the loss."""
+    for loss, cap in ((2.1, 3e11), (2.47, 5.6e10), (2.06, 2.2e12)):
+        run = plan(sardana, Terms(loss=np.array([loss]), served=1e14, max_tokens=cap))["plan"]
+        size = (406.4 / (loss - 1.69 - 410.7 * cap**-0.283)) ** (1 / 0.336)
+        assert run["N"] == pytest.approx(size, rel=1e-4)
+        assert run["D"] <= cap * (1 + 1e-9)
+
+
 def test_an_error_becomes_the_loss_that_has_it():
     loss = np.linspace(2, 4, 20)
     generator = np.random.default_rng(0)

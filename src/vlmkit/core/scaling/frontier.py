@@ -136,7 +136,10 @@ def lowest(objective: Along, low: np.ndarray, high: np.ndarray) -> np.ndarray:
             left, right = np.where(falling, a, left), np.where(falling, right, b)
             a, b = right - GOLDEN * (right - left), left + GOLDEN * (right - left)
             at_a, at_b = objective(a), objective(b)
-    return np.where(inner, (left + right) / 2, np.nan)
+        sides = np.stack([(left + right) / 2, left, right])  # at the edge of what is possible one side is infinite
+        values = np.stack([objective(one) for one in sides])
+    values = np.where(np.isfinite(values), values, np.inf)
+    return np.where(inner, sides[values.argmin(0), np.arange(sides.shape[1])], np.nan)
 
 
 def frontier_row(evidence: Evidence, laws: Laws, flops: float) -> dict[str, object]:
