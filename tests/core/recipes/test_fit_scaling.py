@@ -465,3 +465,31 @@ def test_products_of_whole_numbers_do_not_overflow(tmp_path):
     assert all(row["C"] > 0 for row in rows)
     stored = json.loads((tmp_path / "law" / "law.json").read_text())
     assert stored["params"]["E"] == pytest.approx(1.8, abs=1e-3)
+
+
+def test_a_damaged_law_is_refused_and_a_law_without_an_optimum_says_so(law, tmp_path):
+    stored = json.loads((law / "law.json").read_text())
+    damages = [
+        lambda one: one["fit"].update(solution=[1.0]), lambda one: one["fit"].update(order=[0]),
+        lambda one: one["fit"].update(over=[]), lambda one: one["fit"]["points"].update(y=[1.0]),
+        lambda one: one.update(names=["a"]), lambda one: one.pop("draws"),
+    ]  # fmt: skip
+    for damage in damages:
+        one = json.loads(json.dumps(stored))
+        damage(one)
+        (tmp_path / "law.json").write_text(json.dumps(one))
+        with pytest.raises(InputError, match="not a law"):
+            predict(FitScalingPredictConfig(law=str(tmp_path / "law.json"), predict=("1e9,1e10",)))
+    (tmp_path / "law.json").write_text(json.dumps(stored))  # without the draws beside it
+    assert frontier(FitScalingFrontierConfig(law=str(tmp_path / "law.json"), compute=(1e20,))).values["frontier"][0][
+        "N"
+    ]
+    odd = {"law": "kaplan", "params": {"N_c": 1e13, "D_c": 1e13, "alpha_N": 0.07, "alpha_D": 0}}
+    (tmp_path / "odd.json").write_text(json.dumps(odd))
+    with pytest.raises(InputError, match="not a law"):
+        predict(FitScalingPredictConfig(law=str(tmp_path / "odd.json"), predict=("1e9,1e10",)))
+    none = {"law": "chinchilla", "params": {"E": 1.7, "A": -400.0, "B": 400.0, "alpha": 0.3, "beta": 0.3}}
+    (tmp_path / "none.json").write_text(json.dumps(none))
+    found = frontier(FitScalingFrontierConfig(law=str(tmp_path / "none.json"), compute=(1e20,)))
+    assert any("no optimum" in text for text in found.values["warnings"])
+    assert found.shown["frontier"][0]["N"] is None

@@ -74,7 +74,8 @@ def show(values: dict[str, object]) -> dict[str, object]:
     assert isinstance(slope, dict)
     assert isinstance(beside_, dict)
     low, high = slope["low"], slope["high"]
-    shown["N* grows as C to the"] = f"{slope['N']:.4f}" + (f" ({low:.4f} to {high:.4f})" if low is not None else "")
+    if slope["N"] is not None:
+        shown["N* grows as C to the"] = f"{slope['N']:.4f}" + (f" ({low:.4f} to {high:.4f})" if low is not None else "")
     shown["frontier"] = rows
     others = [{"": name, **row} for name, row in beside_.items() if isinstance(row, dict)]
     if others:

@@ -1,6 +1,7 @@
 """Reading a law for the actions that ask one: a folder, a law.json, parameters alone, or a published name."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,10 @@ def read_law(word: str, *, level: float) -> Stored:
         if "fit" not in stored:
             return Stored(Evidence(bare(stored), level=level), {}, str(stored.get("loss_column", "loss")))
         names = tuple(str(name) for name in stored["names"])
+        if len(names) != len(stored["fit"]["points"]["y"]):
+            raise ValueError(f"{len(names)} names for {len(stored['fit']['points']['y'])} points")
         return Stored(evidence(file, stored, level), ranges(stored), stored["loss_column"], names)
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as fault:
         raise InputError(
             f"not a law: {fault}", where=str(file), fix="fit it again with `vlmkit fit-scaling`"
         ) from fault
@@ -68,6 +71,8 @@ def bare(stored: dict[str, object]) -> Fit:
     if law not in LAWS or not isinstance(params, dict):
         raise InputError(f"unknown law '{law}'", where="law", fix=nearest(law, sorted(LAWS)))
     numbers = {name: float(value) for name, value in params.items() if isinstance(value, int | float)}
+    if not all(map(math.isfinite, numbers.values())):
+        raise ValueError("a parameter is not a finite number")
     return published.published(law_of(law), numbers)
 
 
@@ -78,7 +83,8 @@ def evidence(file: Path, stored: dict[str, object], level: float) -> Evidence:
     draws = []
     for number, (fitted, kind) in enumerate(zip(fits, stored["draws"], strict=True)):  # type: ignore[call-overload]
         columns = [f"fit{number}_{at}" for at in range(len(fitted.solution))]
-        solutions = np.stack([table[name].to_numpy() for name in columns], axis=1) if table else np.zeros((0, 0))
+        none = np.zeros((0, len(columns)))
+        solutions = np.stack([table[name].to_numpy() for name in columns], axis=1) if table else none
         draws.append(Draws(**{**kind, "solutions": solutions, "objectives": np.zeros(len(solutions))}))
     how = stored["uncertainty"] if table is not None else "wald"
     return Evidence(fits[0], fits[1] if len(fits) > 1 else None, tuple(draws), how, level)  # type: ignore[arg-type]

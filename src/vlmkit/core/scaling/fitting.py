@@ -155,11 +155,17 @@ def from_json(stored: Mapping[str, object]) -> Fit:
         stored["space"],  # type: ignore[arg-type]
         cluster,
     )
+    solution, order = np.array(stored["solution"], np.float64), np.array(stored["order"], int)
+    if solution.shape != (law.num_parameters,) or not np.isfinite(solution).all():
+        raise ValueError(f"the solution of '{law.name}' is not {law.num_parameters} numbers")
+    sizes = {x.shape[1], problem.y.size, order.size, *(() if cluster is None else (cluster.size,))}
+    if centre.shape != (len(law.over),) or len(sizes) != 1 or set(order.tolist()) != set(range(order.size)):
+        raise ValueError("its points do not fit together")
     return Fit(
         problem,
         centre,
-        np.array(stored["solution"], np.float64),
-        np.array(stored["order"], int),
+        solution,
+        order,
         Certificate(**{**certificate, "bounds": tuple(certificate["bounds"])}),
     )
 
