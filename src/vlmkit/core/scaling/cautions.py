@@ -16,6 +16,7 @@ FEW_DOF = 2
 FEW_PAIRS = 30
 DECADES = 0.5  # extrapolation beyond the fit that is worth a word
 SPREAD = 1.1  # a ratio of multipliers that a law of C alone cannot take for one
+SETTLED = 1e-4  # relative, by which a last step may still move a parameter
 GAP = 1e-6  # relative, by which a draw of the bootstrap may miss its optimum
 Ranges = Mapping[str, tuple[float, float]]
 POSITIVE = {"E", "a", "b", "A", "B", "k"}
@@ -27,6 +28,7 @@ def of_fit(evidence: Evidence, fitted: Fit) -> Iterator[str]:
     yield from of_freedom(fitted, level=evidence.level)
     for name in fitted.certificate.bounds:
         yield f"{what} ends on the edge of what was searched ({name}): the points do not determine it"
+    yield from of_settling(fitted)
     for name, value in fitted.values.items():
         if name in POSITIVE and name in {*fitted.law.parameters, "A", "B"} and value <= 0:
             yield f"{name} = {value:.3g} of {what} is not positive: the law has lost its meaning, do not extrapolate"
@@ -37,6 +39,13 @@ def of_fit(evidence: Evidence, fitted: Fit) -> Iterator[str]:
     yield from weak_terms(fitted)
     if evidence.draws:
         yield from of_bootstrap(evidence, fitted)
+
+
+def of_settling(fitted: Fit) -> Iterator[str]:
+    """A descent that ended before the bottom of its valley."""
+    if fitted.certificate.gradient > SETTLED:
+        step = fitted.certificate.gradient
+        yield f"{name_of(fitted)} has not settled: a further step would still move it by {step:.1e}"
 
 
 def name_of(fitted: Fit) -> str:

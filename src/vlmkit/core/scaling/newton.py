@@ -12,6 +12,7 @@ import numpy as np
 ROUNDING = 4 * np.finfo(np.float64).eps
 STEPS = 200
 MOST_DAMPING = 1e10
+SHARES = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01)  # of an undamped step that are tried
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,24 @@ class Box:
         return np.clip(point, self.low, self.high)
 
 
-def descend(evaluate: Evaluate, start: np.ndarray, box: Box) -> tuple[float, np.ndarray]:
+def descend(evaluate: Evaluate, start: np.ndarray, box: Box, *, steps: int = STEPS) -> tuple[float, np.ndarray]:
     """The objective and the point at the bottom of the valley where `start` lies."""
     point = box.clip(start)
     state = evaluate(point)
     damping, idle = 0.0, 0
-    for _ in range(STEPS):
+    for _ in range(steps):
         best: tuple[np.ndarray, State] | None = None
         for hessian in (state.newton, state.reweighted):
-            trial = box.clip(point - step(state, hessian, box.free(point, state.gradient), damping))
-            found = evaluate(trial)
-            if found.value < (best[1].value if best else state.value):
-                best = trial, found
+            found = along(
+                evaluate,
+                point,
+                state,
+                step(state, hessian, box.free(point, state.gradient), damping),
+                box,
+                SHARES if damping == 0 else (1.0,),
+            )
+            if found and (best is None or found[1].value < best[1].value):
+                best = found
         if best is None:
             if promised(state, box.free(point, state.gradient)) <= ROUNDING * abs(state.value):
                 break
@@ -69,6 +76,19 @@ def descend(evaluate: Evaluate, start: np.ndarray, box: Box) -> tuple[float, np.
         if idle >= 3:
             break
     return settle(evaluate, point, state, box)
+
+
+def along(
+    evaluate: Evaluate, point: np.ndarray, state: State, move: np.ndarray, box: Box, shares: tuple[float, ...]
+) -> tuple[np.ndarray, State] | None:
+    """The first point of a shrinking step at which the objective is lower; None where none is. A shorter step keeps to
+    a valley whose floor has kinks, as that of Huber's loss, where more damping would leave it."""
+    for share in shares:
+        trial = box.clip(point - share * move)
+        found = evaluate(trial)
+        if found.value < state.value:
+            return trial, found
+    return None
 
 
 def promised(state: State, free: np.ndarray) -> float:

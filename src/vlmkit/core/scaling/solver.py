@@ -22,9 +22,10 @@ from vlmkit.core.scaling.curves import (
     values_at,
 )
 from vlmkit.core.scaling.laws import Law, box, grid
-from vlmkit.core.scaling.newton import ROUNDING, Box, State, descend, step
+from vlmkit.core.scaling.newton import ROUNDING, STEPS, Box, State, descend, step
 
 POLISHED = 6  # the best minima of the scan are polished
+MOST_STEPS = 2000  # of the best of them
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ def solve(problem: Problem) -> tuple[np.ndarray, Certificate]:
     polished = [polish(problem, start) for start in starts]
     polished.sort(key=lambda found: found[0])
     objective, solution = polished[0]
+    if problem.loss != "lad":  # along a flat valley the way is long
+        objective, solution = polish(problem, solution, steps=MOST_STEPS)
     others = [value for value, _ in polished[1:] if value > objective * (1 + 1e-6)]
     certificate = Certificate(
         scan_points=scan_points,
@@ -129,11 +132,11 @@ def local_minima(profile: np.ndarray) -> np.ndarray:
     return np.flatnonzero(low)
 
 
-def polish(problem: Problem, start: np.ndarray) -> tuple[float, np.ndarray]:
+def polish(problem: Problem, start: np.ndarray, *, steps: int = STEPS) -> tuple[float, np.ndarray]:
     """The objective and the solution at the bottom of the valley where `start` lies."""
     limits = box_of(problem)
     if problem.loss != "lad":
-        return descend(lambda p: evaluate(problem, p), start, limits)
+        return descend(lambda p: evaluate(problem, p), start, limits, steps=steps)
     scale = float(np.median(np.abs(residuals(problem, start)))) or 1.0
     for power in (0, 1, 2, 4, 6):  # the least absolute residuals are the limit of Huber's loss for small delta
         smooth = replace(problem, loss="huber", delta=scale * 10.0**-power)
