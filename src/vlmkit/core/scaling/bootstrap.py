@@ -17,7 +17,7 @@ from vlmkit.core.scaling.batch import Optima, minimise, smoothed
 from vlmkit.core.scaling.curves import Problem, objective_of, rows_of, values_at
 from vlmkit.core.scaling.fitting import Fit
 from vlmkit.core.scaling.laws import box
-from vlmkit.core.scaling.solver import solve
+from vlmkit.core.scaling.solver import solve, unknown
 from vlmkit.core.scaling.wald import Ends, Prediction, freedom, influence, quantile
 
 Kind = Literal["auto", "pairs", "residual", "wild", "cluster"]
@@ -157,8 +157,7 @@ def check(fitted: Fit, found: Optima, weights: np.ndarray | None, values: np.nda
         if len(np.unique(alone.x, axis=1).T) <= problem.law.num_parameters:
             continue
         best = objective_of(alone, solve(alone)[0])
-        if best > 0:
-            worst = max(worst, float(found.objectives[at] / best - 1))
+        worst = max(worst, float(found.objectives[at] - best) / max(best, unknown(problem)))
     return worst
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from vlmkit.core.scaling.laws import Law
 
+RESOLUTION = 1e-9  # relative: no loss is known better than this
 Loss = Literal["lsq", "huber", "lad"]
 Space = Literal["raw", "log"]
 
@@ -132,6 +133,11 @@ def rows_of(problem: Problem, solution: np.ndarray) -> np.ndarray:
     """The Jacobian (N, P) of the residuals at one solution."""
     value, slope = jets(problem.law, solution[None], problem.x, 1)
     return (slope[0] / value[0] if problem.space == "log" else slope[0]).T
+
+
+def resolution(problem: Problem) -> float:
+    """The residual below which nothing is known, in the space of the fit."""
+    return RESOLUTION * (1.0 if problem.space == "log" else float(np.abs(problem.y).mean()))
 
 
 def objective_of(problem: Problem, solution: np.ndarray) -> float:

@@ -8,9 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from vlmkit.core.errors import InputError
-from vlmkit.core.scaling.curves import Loss, Problem, Space, objective_of, residuals, values_at
+from vlmkit.core.scaling.curves import Loss, Problem, Space, objective_of, residuals, resolution, values_at
 from vlmkit.core.scaling.laws import Law, law_of
 from vlmkit.core.scaling.solver import Certificate, solve
+
+OUTLYING = 5.0  # robust deviations: one in two million under the normal law
+LEAST_FREEDOM = 10  # points beyond the parameters, below which an outlier cannot be told from noise
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,22 @@ class Fit:
         """The sum of squared residuals."""
         return float(self.residuals @ self.residuals)
 
-    @property
+    @cached_property
     def noise(self) -> float | None:
-        """The variance of one observation, in the space of the fit; None without degrees of freedom."""
-        return self.rss / self.dof if self.dof > 0 else None
+        """The variance of one observation, in the space of the fit; None without degrees of freedom. Outliers do not
+        count where the loss is one that they do not bend."""
+        if self.dof <= 0:
+            return None
+        kept = np.ones(self.n, bool)
+        if self.problem.loss != "lsq" and self.dof >= LEAST_FREEDOM:
+            kept = np.abs(self.residuals) <= OUTLYING * deviation(self.residuals, self.dof)
+        noise = float(np.sum(self.residuals[kept] ** 2)) / (self.dof - int((~kept).sum()))
+        return max(noise, resolution(self.problem) ** 2)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the law passes through all its points, as far as they are known."""
+        return self.n > 0 and float(np.abs(self.residuals).max()) <= resolution(self.problem)
 
     @property
     def values(self) -> dict[str, float]:
@@ -69,6 +84,12 @@ class Fit:
         """What the law says (N,) at variables x (T, N)."""
         with np.errstate(all="ignore"):  # far outside the points a law may overflow: then there is no number
             return values_at(self.law, self.solution, x - self.centre[:, None])
+
+
+def deviation(r: np.ndarray, spare: int) -> float:
+    """The robust standard deviation of residuals (N,): the median of the `spare` largest sizes over that of the normal
+    law, for as many residuals as there are parameters vanish."""
+    return float(np.median(np.sort(np.abs(r))[-spare:])) / 0.6745
 
 
 def fit(

@@ -12,11 +12,10 @@ import numpy as np
 from vlmkit.core.scaling.batch import minimise, smoothed
 from vlmkit.core.scaling.bootstrap import metric_of
 from vlmkit.core.scaling.curves import Problem, residuals
-from vlmkit.core.scaling.fitting import Fit
+from vlmkit.core.scaling.fitting import OUTLYING, Fit, deviation
 from vlmkit.core.scaling.solver import solve
 from vlmkit.core.scaling.wald import LOGARITHMIC, freedom, intervals, quantile
 
-OUTLYING = 5.0  # robust deviations: one in two million under the normal law
 LEAST_FREEDOM = 5  # fewer points beyond the parameters cannot tell an outlier
 ROUNDED = 1e-5  # relative differences of losses that mean nothing
 MOST = 1000  # points left out one by one; with more, those with the largest residuals
@@ -45,7 +44,7 @@ class Influence:
 
 def influence(fitted: Fit) -> Influence:
     """How much each point weighs in a fit."""
-    deviation, kept = robust(fitted)
+    away, kept = robust(fitted)
     shifts, without = left_out(fitted), None
     if not kept.all() and kept.sum() > fitted.law.num_parameters:
         others = subset(fitted.problem, kept)
@@ -53,7 +52,7 @@ def influence(fitted: Fit) -> Influence:
             values = fitted.law.named(solve(others)[0], fitted.centre)
         without = {name: float(value) for name, value in values.items()}
     back = np.argsort(fitted.order)
-    return Influence(deviation[back], ~kept[back], {name: shift[back] for name, shift in shifts.items()}, without)
+    return Influence(away[back], ~kept[back], {name: shift[back] for name, shift in shifts.items()}, without)
 
 
 @np.errstate(all="ignore")  # a factor whose interval passes zero has no error in the logarithm
@@ -98,14 +97,12 @@ def robust(fitted: Fit) -> tuple[np.ndarray, np.ndarray]:
         solution = minimise(subset(plain, kept), solution, metric).solutions[0]
         with np.errstate(all="ignore"):
             r = residuals(plain, solution)
-        sizes = np.sort(np.abs(r[kept]))[-spare:]  # as many residuals as there are parameters vanish
-        scale = max(float(np.median(sizes)) / 0.6745, ROUNDED)
-        deviation = -r / scale
-        following = np.abs(deviation) <= OUTLYING
+        away = -r / max(deviation(r[kept], spare), ROUNDED)
+        following = np.abs(away) <= OUTLYING
         if (following == kept).all():
             break
         kept = following
-    return deviation, kept
+    return away, kept
 
 
 def subset(problem: Problem, kept: np.ndarray) -> Problem:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vlmkit.core.scaling import wald
 from vlmkit.core.scaling.batch import smoothed
 from vlmkit.core.scaling.curves import jets
 from vlmkit.core.scaling.fitting import Fit
@@ -47,7 +48,7 @@ class Hill:
 def hill(fitted: Fit, *, new: bool) -> Hill | None:
     """The objective around a fit; with `new`, one more unknown: the noise of a run to come."""
     factor = covariance_factor(fitted)
-    if factor is None or fitted.noise is None or not fitted.noise > 0:
+    if factor is None or fitted.noise is None:
         return None
     problem, size = smoothed(fitted.problem, fitted.solution), len(fitted.solution)
     kappa, noise = tuning(fitted), fitted.noise
@@ -79,6 +80,8 @@ def tuning(fitted: Fit) -> float:
 @np.errstate(all="ignore")
 def intervals(fitted: Fit, *, level: float) -> dict[str, Ends | None]:
     """The interval of every parameter and derived value; an end is infinite where it is open, None where none is."""
+    if fitted.exact:  # there is no hill to climb
+        return wald.intervals(fitted, level=level)
     around = hill(fitted, new=False)
     if around is None:
         return dict.fromkeys(fitted.values)
@@ -101,6 +104,8 @@ def intervals(fitted: Fit, *, level: float) -> dict[str, Ends | None]:
 @np.errstate(all="ignore")
 def predict(fitted: Fit, x: np.ndarray, *, level: float) -> Prediction:
     """What the law says at variables x (T, N), with an interval for one new observation each."""
+    if fitted.exact:
+        return wald.predict(fitted, x, level=level)
     value, around = fitted.at(x), hill(fitted, new=True)
     low, high = np.full_like(value, np.nan), np.full_like(value, np.nan)
     if around is None:

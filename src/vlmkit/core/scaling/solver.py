@@ -17,6 +17,7 @@ from vlmkit.core.scaling.curves import (
     objective_of,
     residual_of,
     residuals,
+    resolution,
     rows_of,
     unlinked,
     values_at,
@@ -55,12 +56,17 @@ def solve(problem: Problem) -> tuple[np.ndarray, Certificate]:
         scan_points=scan_points,
         scan_minima=scan_minima,
         local_minima=1 + len(set(np.round(np.log(others), 6))),
-        gap=max(0.0, (best_scanned - objective) / objective) if objective > 0 else 0.0,
+        gap=max(0.0, best_scanned - objective) / max(objective, unknown(problem)),
         next_objective=min(others) if others else None,
         gradient=newton_step(problem, solution),
         bounds=edges(problem, solution),
     )
     return solution, certificate
+
+
+def unknown(problem: Problem) -> float:
+    """The objective below which nothing is known."""
+    return float(count(problem, np.full_like(problem.y, resolution(problem))))
 
 
 def edges(problem: Problem, solution: np.ndarray) -> tuple[str, ...]:

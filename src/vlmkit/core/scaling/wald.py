@@ -2,8 +2,9 @@
 
 With least squares the covariance is s^2 (J'J)^-1. Huber's loss and least absolute residuals take the sandwich
 H^-1 S H^-1 of M-estimators, S = sum psi^2 J J' and H = sum E[psi'] J J', where the expectation smooths each residual by
-a kernel (Powell 1991), because few residuals lie where psi' is not zero. Where points come in clusters, S sums the
-scores of each cluster first. Factors such as A and a get their interval in the logarithm.
+a kernel (Powell 1991), because few residuals lie where psi' is not zero; where there are few in all, they are taken as
+normal. Where points come in clusters, S sums the scores of each cluster first. Factors such as A and a get their
+interval in the logarithm.
 """
 
 import math
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlmkit.core.scaling.curves import Problem, jets, rows_of
+from vlmkit.core.scaling.curves import Problem, jets, resolution, rows_of
 from vlmkit.core.scaling.fitting import Fit
 
-FEW = 30  # fewer residuals are taken to be spread alike: the sandwich needs more
+FEW = 30  # fewer residuals are taken to be spread alike, and normal: the sandwich needs more
 LOGARITHMIC = {"a", "b", "A", "B", "M_star", "k", "N_c", "D_c"}  # positive factors, off by orders of magnitude
 Ends = tuple[float, float]
 
@@ -86,9 +87,11 @@ def influence(problem: Problem, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The size of psi (N,) and the expected psi' (N,) at residuals r; equal for all where they are taken as alike."""
     if problem.loss == "lsq":
         return np.full_like(r, np.sqrt(np.mean(r**2))), np.ones_like(r)
+    if r.size < FEW:
+        return alike(problem, r)
     low, high = np.percentile(r, [25, 75])
     width = 1.3 * min(float(np.std(r)), float(high - low) / 1.349) * r.size**-0.2  # a little over the rule of thumb
-    width = max(width, 1e-12 * (1.0 if problem.space == "log" else float(problem.y.max())))
+    width = max(width, resolution(problem))
     if problem.loss == "lad":
         force, stiffness = np.ones_like(r), np.sqrt(2 / np.pi) / width * np.exp(-((r / width) ** 2) / 2)
     else:
@@ -97,9 +100,19 @@ def influence(problem: Problem, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             [math.erf((end - one) / width / math.sqrt(2)) / 2 for end in (-problem.delta, problem.delta)] for one in r
         ]
         stiffness = np.diff(np.array(reach), axis=1)[:, 0]
-    if r.size < FEW:
-        return np.full_like(r, np.sqrt(np.mean(force**2))), np.full_like(r, stiffness.mean())
     return force, np.maximum(stiffness, 1e-12 * stiffness.max())
+
+
+def alike(problem: Problem, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`influence` where residuals are few, and taken as normal: a density of theirs about zero would be far too high,
+    for a robust fit passes through about as many points as it has parameters, whatever the noise."""
+    spare = max(1, r.size - problem.law.num_parameters)
+    scale = max(float(np.abs(r).sum()) * math.sqrt(math.pi / 2 / r.size / spare), resolution(problem))
+    if problem.loss == "lad":
+        return np.full_like(r, math.sqrt(spare / r.size)), np.full_like(r, math.sqrt(2 / math.pi) / scale)
+    force = np.minimum(np.abs(r), problem.delta)
+    stiffness = math.erf(problem.delta / scale / math.sqrt(2))
+    return np.full_like(r, np.sqrt(np.mean(force**2))), np.full_like(r, stiffness)
 
 
 def local(fitted: Fit, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
