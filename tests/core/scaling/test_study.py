@@ -12,7 +12,7 @@ from vlmkit.core.scaling.influence import influence
 from vlmkit.core.scaling.laws import law_of
 from vlmkit.core.scaling.narrative import explain, tell
 from vlmkit.core.scaling.page import page
-from vlmkit.core.scaling.study import Method, Roles, arrange, findings, fit_laws, gather, picture, table
+from vlmkit.core.scaling.study import Method, Roles, arrange, findings, fit_laws, gather, judge, picture, table
 
 
 def columns(kind, generator):
@@ -41,7 +41,8 @@ def study_of(table_, roles, *, law="gadre", error="exponential", loss="lsq", spa
     evidence = gather(study, fits, how=how, draws=60, kind="auto", seed=0, level=0.95)
     weight = influence(evidence.loss)
     places = Places.of(*np.array(asked, float).reshape(-1, 2).T)
-    values = findings(study, evidence, weight, asked=places) | {"diagnostics": {}}
+    notes = judge(study, evidence, weight)
+    values = findings(study, evidence, weight, asked=places, notes=notes) | {"diagnostics": {}}
     return study, evidence, weight, values | {"explanation": explain(values)}
 
 

@@ -142,9 +142,10 @@ class FitScalingConfig(Reading):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.law != "power" and any(math.isnan(size) for size, *_ in sizes(self.predict)):
+        if (self.law, self.variable) != ("power", "C") and any(math.isnan(size) for size, *_ in sizes(self.predict)):
+            needs = f"of {self.variable} needs it" if self.law == "power" else "needs N and D"
             raise InputError(
-                f"'{self.law}' needs N and D", where="--predict", fix="--predict N,D; only power predicts from C"
+                f"'{self.law}' {needs}", where="--predict", fix="--predict N,D; only power of C predicts from C"
             )
         if self.delta is not None and self.method[0] != "huber":
             raise InputError("--delta belongs to Huber's loss", where="--delta", fix="add --loss huber")

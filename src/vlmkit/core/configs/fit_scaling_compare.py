@@ -60,7 +60,9 @@ class FitScalingTasksConfig(Reading):
         None, help="Table of `task` and its chance accuracy (`baseline`, `chance` or `random_accuracy`); default: the "
         "scores among the tables.", panel=INPUTS,
     )  # fmt: skip
-    at: str | None = option(None, help="Models that may show it; default: all.", panel=INPUTS, metavar="EXPR")
+    at: str | None = option(
+        None, help="Models that may show it; default: all but the targets.", panel=INPUTS, metavar="EXPR"
+    )
     margin: float = option(0.10, help="How much better than chance, as a fraction.", panel=METHOD)
     fit_where: str | None = option(
         None, help="Runs to fit the loss law to; default: all but the targets.", panel=INPUTS, metavar="EXPR"

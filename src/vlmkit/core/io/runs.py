@@ -1,5 +1,6 @@
 """Tables of training runs from wherever they are: csv, parquet, json, jsonl, run folders, and scores joined to them."""
 
+import codecs
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,12 +64,7 @@ def read_rows(path: Path) -> list[Record]:
     if suffix == ".parquet":
         return list(scalar_columns(read_tables(path)).to_pylist())
     if suffix == ".csv":
-        try:
-            return list(csv.read_csv(path).to_pylist())
-        except pa.ArrowInvalid as error:
-            raise InputError(
-                f"not a csv table: {error}", where=str(path), fix="one line of names, then one a run"
-            ) from error
+        return read_csv(path)
     objects = [row for _, row in read_objects(path)]
     if len(objects) == 1:
         inner = [value for value in objects[0].values() if isinstance(value, list)]
@@ -77,6 +73,19 @@ def read_rows(path: Path) -> list[Record]:
         if inner and len(inner) == len(objects[0]) and len({len(values) for values in inner}) == 1:
             return [dict(zip(objects[0], values, strict=True)) for values in zip(*inner, strict=True)]  # columns
     return list(objects)
+
+
+def read_csv(path: Path) -> list[Record]:
+    """The rows of a csv file in UTF-8, or in UTF-16 with its mark; blanks about the names do not count."""
+    with path.open("rb") as handle:
+        encoding = "utf16" if handle.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf8"
+    try:
+        table = csv.read_csv(path, read_options=csv.ReadOptions(encoding=encoding))
+        return list(table.rename_columns([name.strip() for name in table.column_names]).to_pylist())
+    except (pa.ArrowInvalid, UnicodeError) as error:
+        raise InputError(
+            f"not a csv table: {error}", where=str(path), fix="one line of names, then one a run, in UTF-8"
+        ) from error
 
 
 def scalar_columns(table: pa.Table) -> pa.Table:

@@ -21,7 +21,7 @@ from vlmkit.core.scaling.laws import law_of
 from vlmkit.core.scaling.narrative import explain, tell
 from vlmkit.core.scaling.page import page
 from vlmkit.core.scaling.points import rename
-from vlmkit.core.scaling.study import Method, Roles, arrange, findings, fit_laws, gather, picture, table
+from vlmkit.core.scaling.study import Method, Roles, arrange, findings, fit_laws, gather, judge, picture, table
 
 LOGS = ("fit.svg", "fit.png", "report.html")
 
@@ -47,7 +47,8 @@ def run(config: FitScalingConfig) -> Result:
         level=config.interval,
     )  # fmt: skip
     weight, asked = influence(evidence.loss), places(config.predict)
-    values = findings(study, evidence, weight, asked=asked) | {"diagnostics": diagnose(evidence.loss)}
+    notes = judge(study, evidence, weight)
+    values = findings(study, evidence, weight, asked=asked, notes=notes) | {"diagnostics": diagnose(evidence.loss)}
     values["explanation"] = explain(values)
     job.begin()
     stored = {
@@ -56,6 +57,7 @@ def run(config: FitScalingConfig) -> Result:
         "draws": [draws_json(one) for one in evidence.draws],
         "ranges": ranges(study.runs[study.fitted]),
         "loss_column": study.loss,
+        "cautions": notes,
         "names": study.runs[study.fitted].names,
     }
     write_json(job.folder / "law.json", values | stored)

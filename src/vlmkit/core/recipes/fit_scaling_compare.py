@@ -28,6 +28,11 @@ def run(config: FitScalingCompareConfig) -> Result:
         fits.append(fit_laws(study, law=law, error_law=law, method=method)[0])
         column = study.loss
     rows = compare(fits, level=config.interval)
-    values: dict[str, object] = {"laws": rows, "best": rows[0]["law"], "n": fits[0].n, "loss_column": column}
+    values: dict[str, object] = {
+        "laws": rows,
+        "best": rows[0]["law"] if rows[0]["loo_rms"] is not None else None,
+        "n": fits[0].n,
+        "loss_column": column,
+    }
     values |= {"loss": method.loss, "space": method.space}
     return deliver(job, config, values, rows, verdict(values))

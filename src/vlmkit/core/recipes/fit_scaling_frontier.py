@@ -11,7 +11,7 @@ from vlmkit.core.recipes.fit_scaling_law import Stored, read_law
 from vlmkit.core.recipes.fit_scaling_table import deliver
 from vlmkit.core.scaling import approaches
 from vlmkit.core.scaling.account import parameters
-from vlmkit.core.scaling.cautions import of_freedom, of_frontier
+from vlmkit.core.scaling.cautions import of_frontier
 from vlmkit.core.scaling.frontier import Laws, exponent, frontier_row, laws_of, plain
 from vlmkit.core.scaling.laws import with_numbers
 from vlmkit.core.scaling.narrative import fitted
@@ -38,7 +38,7 @@ def run(config: FitScalingFrontierConfig) -> Result:
         "frontier": rows,
         "exponent": {"N": plain(slope.value), "low": plain(slope.low), "high": plain(slope.high)},
         "approaches": beside(stored, laws, float(budgets[-1])),
-        "warnings": [*of_freedom(law, level=config.interval), *of_frontier(evidence, rows, stored.ranges)],
+        "warnings": [*stored.cautions, *of_frontier(evidence, rows, stored.ranges)],
     }
     return deliver(job, config, values, rows, show(values))
 

@@ -13,7 +13,7 @@ from vlmkit.core.io.artifacts import find
 from vlmkit.core.io.tables import read_tables
 from vlmkit.core.scaling import published
 from vlmkit.core.scaling.bootstrap import Draws
-from vlmkit.core.scaling.cautions import Ranges
+from vlmkit.core.scaling.cautions import Ranges, of_freedom
 from vlmkit.core.scaling.evidence import Evidence, Places
 from vlmkit.core.scaling.fitting import Fit, from_json
 from vlmkit.core.scaling.laws import LAWS, law_of
@@ -21,12 +21,12 @@ from vlmkit.core.scaling.laws import LAWS, law_of
 
 @dataclass(frozen=True)
 class Stored:
-    """A law with its evidence, the ranges of its runs, and what its file says besides."""
+    """A law with its evidence, and the ranges of its runs."""
 
     evidence: Evidence
     ranges: Ranges
-    loss_column: str
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # of the runs
+    cautions: tuple[str, ...] = ()  # of the fit, whatever it is asked
 
 
 def read_law(word: str, *, level: float) -> Stored:
@@ -43,20 +43,26 @@ def read_law(word: str, *, level: float) -> Stored:
                 where="LAW",
                 fix=f"a folder that `vlmkit fit-scaling` wrote; {nearest(word, sorted(published.PUBLISHED))}",
             )
-        return Stored(Evidence(published.named(word), level=level), {}, "loss")
+        return alone(published.named(word), level)
     file = path if path.is_file() else find(path, "law") / "law.json"
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         if "fit" not in stored:
-            return Stored(Evidence(bare(stored), level=level), {}, str(stored.get("loss_column", "loss")))
+            return alone(bare(stored), level)
         names = tuple(str(name) for name in stored["names"])
         if len(names) != len(stored["fit"]["points"]["y"]):
             raise ValueError(f"{len(names)} names for {len(stored['fit']['points']['y'])} points")
-        return Stored(evidence(file, stored, level), ranges(stored), stored["loss_column"], names)
+        told = tuple(str(text) for text in stored["cautions"])
+        return Stored(evidence(file, stored, level), ranges(stored), names, told)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as fault:
         raise InputError(
             f"not a law: {fault}", where=str(file), fix="fit it again with `vlmkit fit-scaling`"
         ) from fault
+
+
+def alone(law: Fit, level: float) -> Stored:
+    """A law without its runs."""
+    return Stored(Evidence(law, level=level), {}, cautions=tuple(of_freedom(law, level=level)))
 
 
 def places(words: tuple[str, ...]) -> Places:

@@ -10,7 +10,7 @@ from vlmkit.core.io.job import Result, open_job
 from vlmkit.core.recipes.fit_scaling_law import Stored, places, read_law
 from vlmkit.core.recipes.fit_scaling_table import deliver
 from vlmkit.core.scaling.account import Row, parameters
-from vlmkit.core.scaling.cautions import extrapolation, of_draws, of_freedom, of_range
+from vlmkit.core.scaling.cautions import extrapolation, of_draws, of_range
 from vlmkit.core.scaling.evidence import Places
 from vlmkit.core.scaling.frontier import laws_of
 from vlmkit.core.scaling.laws import with_numbers
@@ -57,7 +57,7 @@ def plan_values(config: FitScalingPlanConfig, stored: Stored) -> dict[str, objec
     chosen = found["plan"]
     assert isinstance(chosen, dict)
     decades = extrapolation(stored.ranges, Places.of(np.array([chosen["N"]]), np.array([chosen["D"]])))
-    notes = [*of_freedom(evidence.loss, level=config.interval), *of_range(decades), *of_draws(evidence)]
+    notes = [*stored.cautions, *of_range(decades), *of_draws(evidence)]
     return found | {"unit": "FLOPs" if config.price_training is None else "cost", "extrapolation": decades,
                     "warnings": notes}  # fmt: skip
 
@@ -72,7 +72,7 @@ def next_values(config: FitScalingPlanConfig, stored: Stored) -> dict[str, objec
     laws_of(stored.evidence)
     found = next_runs(stored.evidence.loss, asked, limits, level=config.interval)
     place = {"N": float(asked.size[0]), "D": float(asked.tokens[0])}
-    return {"predict": place, "next": found, "warnings": [*of_freedom(stored.evidence.loss, level=config.interval)]}
+    return {"predict": place, "next": found, "warnings": list(stored.cautions)}
 
 
 def rows_of(values: dict[str, object]) -> Sequence[Row]:

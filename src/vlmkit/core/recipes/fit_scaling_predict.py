@@ -8,7 +8,7 @@ from vlmkit.core.io.job import Result, open_job
 from vlmkit.core.recipes.fit_scaling_law import places, read_law
 from vlmkit.core.recipes.fit_scaling_table import deliver
 from vlmkit.core.scaling.account import parameters, prediction_rows
-from vlmkit.core.scaling.cautions import extrapolation, of_freedom, of_range
+from vlmkit.core.scaling.cautions import extrapolation, of_range
 from vlmkit.core.scaling.laws import with_numbers
 from vlmkit.core.scaling.narrative import fitted, outlook
 
@@ -31,7 +31,7 @@ def run(config: FitScalingPredictConfig) -> Result:
         "n": law.n,
         "dof": law.dof,
         "extrapolation": decades,
-        "warnings": [*of_freedom(law, level=config.interval), *of_range(decades)],
+        "warnings": [*stored.cautions, *of_range(decades)],
         "predictions": rows,
     }
     return deliver(job, config, values, rows, show(values))

@@ -34,6 +34,8 @@ def run(config: FitScalingTasksConfig) -> Result:
         table = {name: values[kept] for name, values in table.items()}
     chance = read_baselines([config.baselines] if config.baselines else config.tables)
     asked = choose(config.at, table, "--at") if config.at else np.ones(len(table["name"]), bool)
+    if config.target and not config.at:  # the targets are to be predicted: their errors are not known yet
+        asked &= ~choose(config.target, table, "--target")
     errors = known(table, chance, asked)
     found = tasks.choose(errors, chance, table["name"][asked], margin=config.margin)
     rows: list[Row] = [asdict(task) for task in found]

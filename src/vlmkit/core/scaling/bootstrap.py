@@ -18,7 +18,7 @@ from vlmkit.core.scaling.curves import Problem, objective_of, rows_of, values_at
 from vlmkit.core.scaling.fitting import Fit
 from vlmkit.core.scaling.laws import box
 from vlmkit.core.scaling.solver import solve, unknown
-from vlmkit.core.scaling.wald import Ends, Prediction, freedom, influence, quantile
+from vlmkit.core.scaling.wald import LOGARITHMIC, Ends, Prediction, freedom, influence, quantile
 
 Kind = Literal["auto", "pairs", "residual", "wild", "cluster"]
 FEW = 30  # below so many points pairs are no good
@@ -89,20 +89,25 @@ def alone(fitted: Fit, *, count: int, kind: str, seed: int) -> Draws:
     return refit(fitted, kind, values=renew(fitted, kind, count, seed))
 
 
+def stream(seed: int) -> np.random.RandomState:
+    """NumPy's legacy generator, which takes 32 bits."""
+    return np.random.RandomState(seed % 2**32)
+
+
 def resample(size: int, count: int, seed: int) -> np.ndarray:
     """How often each of `size` runs is drawn in each of `count` samples (B, N).
 
     The stream is that of NumPy's legacy generator, which never changes, and begins at its 42 for our seed 0: over the
     rows of the published table these are the resamples of Besiroglu et al. 2024.
     """
-    chosen = np.random.RandomState(PUBLISHED_SEED + seed).randint(0, size, (count, size))
+    chosen = stream(PUBLISHED_SEED + seed).randint(0, size, (count, size))
     flat = chosen + size * np.arange(count)[:, None]
     return np.bincount(flat.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
 
 
 def renew(fitted: Fit, kind: str, count: int, seed: int) -> np.ndarray:
     """Values (B, N): those of the law with residuals put on anew."""
-    problem, generator = fitted.problem, np.random.RandomState(seed)
+    problem, generator = fitted.problem, stream(seed)
     law = values_at(problem.law, fitted.solution, problem.x)
     r = -widened(fitted)  # data minus law
     if kind == "residual":
@@ -171,13 +176,18 @@ def named(fitted: Fit, draws: Draws) -> dict[str, np.ndarray]:
 
 
 def intervals(fitted: Fit, draws: Draws, *, level: float) -> dict[str, Ends | None]:
-    """The interval of every parameter and derived value."""
+    """The interval of every parameter and derived value; that of a positive factor in its logarithm."""
     samples, values = named(fitted, draws), fitted.values
     if not draws.count:
         return dict.fromkeys(values)
     found: dict[str, Ends | None] = {}
     for name, value in values.items():
-        low, high = ends(samples[name][:, None], np.array([value]), level, freedom(fitted))
+        own, best = samples[name][:, None], np.array([value])
+        if name in LOGARITHMIC and value > 0:
+            own, best = np.log(np.maximum(own, TINY)), np.log(best)
+            low, high = np.exp(ends(own, best, level, freedom(fitted)))
+        else:
+            low, high = ends(own, best, level, freedom(fitted))
         found[name] = (float(low[0]), float(high[0])) if np.isfinite([low[0], high[0]]).all() else None
     return found
 

@@ -8,7 +8,7 @@ import numpy as np
 from vlmkit.core.scaling.evidence import Evidence, Places
 from vlmkit.core.scaling.fitting import Fit
 from vlmkit.core.scaling.influence import Influence
-from vlmkit.core.scaling.points import Points
+from vlmkit.core.scaling.points import Points, together
 from vlmkit.core.scaling.terms import power
 from vlmkit.core.scaling.wald import covariance_factor, freedom, quantile
 
@@ -17,9 +17,19 @@ FEW_PAIRS = 30
 DECADES = 0.5  # extrapolation beyond the fit that is worth a word
 SPREAD = 1.1  # a ratio of multipliers that a law of C alone cannot take for one
 SETTLED = 1e-4  # relative, by which a last step may still move a parameter
+APART = 0.1  # of a logarithm, by which N and D have to move apart
 GAP = 1e-6  # relative, by which a draw of the bootstrap may miss its optimum
 Ranges = Mapping[str, tuple[float, float]]
-POSITIVE = {"E", "a", "b", "A", "B", "k"}
+SIGNS = {  # what a law needs above zero, or with a minus below it, to mean what it says
+    "gadre": ("E", "a", "b"),
+    "chinchilla": ("E", "A", "B"),
+    "chinchilla-tied": ("E", "A", "B"),
+    "power": ("E", "A"),
+    "kaplan": ("alpha_N", "alpha_D"),
+    "exponential": ("k",),
+    "sigmoid": ("-a", "k"),
+    "log-accuracy": ("A",),
+}
 
 
 def of_fit(evidence: Evidence, fitted: Fit) -> Iterator[str]:
@@ -29,13 +39,16 @@ def of_fit(evidence: Evidence, fitted: Fit) -> Iterator[str]:
     for name in fitted.certificate.bounds:
         yield f"{what} ends on the edge of what was searched ({name}): the points do not determine it"
     yield from of_settling(fitted)
-    for name, value in fitted.values.items():
-        if name in POSITIVE and name in {*fitted.law.parameters, "A", "B"} and value <= 0:
-            yield f"{name} = {value:.3g} of {what} is not positive: the law has lost its meaning, do not extrapolate"
+    for sign in SIGNS[fitted.law.name]:
+        name, wanted = sign.removeprefix("-"), "negative" if sign.startswith("-") else "positive"
+        value = fitted.values[name]
+        if not (value < 0 if wanted == "negative" else value > 0):
+            yield f"{name} = {value:.3g} of {what} is not {wanted}: the law has lost its meaning, do not extrapolate"
     if fitted.certificate.local_minima > 1:
         yield f"{what} has {fitted.certificate.local_minima} local minima; the best one is reported"
     if freedom(fitted) > 0 and covariance_factor(fitted) is None:
         yield f"{what} does not determine all its parameters: there are no intervals"
+    yield from of_spread(fitted)
     yield from weak_terms(fitted)
     if evidence.draws:
         yield from of_bootstrap(evidence, fitted)
@@ -67,6 +80,19 @@ def of_freedom(fitted: Fit, *, level: float) -> Iterator[str]:
         yield (
             f"{what} has {dof} degree{'s' * (dof != 1)} of freedom ({counted}): its {level:.0%} interval reaches "
             f"{reach:.1f} standard errors, and the points say next to nothing about its error"
+        )
+
+
+def of_spread(fitted: Fit) -> Iterator[str]:
+    """Sizes and tokens that grow in step."""
+    if fitted.law.over != ("N", "D") or fitted.n < 3:
+        return
+    slope, apart = together(*fitted.problem.x)
+    if apart < APART:
+        line = "as N" if abs(slope - 1) < 0.005 else f"as N^{slope:.2f}"
+        yield (
+            f"D goes {line} in the fitted runs, to {apart:.1%}: their two terms can hardly be told apart; the law may "
+            "predict larger runs of that kind, but no others, and no best split of a budget"
         )
 
 
@@ -144,9 +170,9 @@ def of_datasets(trained_on: np.ndarray | None) -> Iterator[str]:
         )
 
 
-def of_direct(evidence: Evidence, known: Points) -> Iterator[str]:
+def of_compute(fitted: Fit, known: Points) -> Iterator[str]:
     """A law of compute alone takes all multipliers for one."""
-    if evidence.direct and known.multiplier.max() > SPREAD * known.multiplier.min():
+    if fitted.law.over == ("C",) and known.multiplier.max() > SPREAD * known.multiplier.min():
         yield (
             f"a law of compute alone supposes one number of tokens a parameter; these runs have "
             f"{known.multiplier.min():.3g} to {known.multiplier.max():.3g}"

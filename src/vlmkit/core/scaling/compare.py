@@ -20,20 +20,20 @@ Row = dict[str, object]
 
 
 def compare(fits: list[Fit], *, level: float) -> list[Row]:
-    """A row a law, the best by leave-one-out first.
+    """A row a law, the best by leave-one-out first, those without a degree of freedom last.
 
     Raises:
         InputError: fewer than two laws.
     """
     if len(fits) < 2:
         raise InputError("one law has nothing to be compared with", where="--law", fix="name two or more")
-    left = {one.law.name: leave_one_out(one) for one in fits}
+    left = {one.law.name: leave_one_out(one) for one in fits if one.dof > 0}  # without freedom nothing can be left out
     scores = {name: float(np.sqrt(np.mean(errors**2))) for name, errors in left.items()}
     criteria = {one.law.name: aicc(one) for one in fits}
     known = [value for value in criteria.values() if value is not None]
-    best = min(scores, key=lambda name: scores[name])
+    best = min(scores, key=lambda name: scores[name], default=None)
     rows = []
-    for one in sorted(fits, key=lambda fitted: scores[fitted.law.name]):
+    for one in sorted(fits, key=lambda fitted: scores.get(fitted.law.name, math.inf)):
         name = one.law.name
         steps = rollout(one, level=level)
         criterion = criteria[name]
@@ -46,8 +46,8 @@ def compare(fits: list[Fit], *, level: float) -> list[Row]:
                 "rms_residual": float(np.sqrt(one.rss / one.n)),
                 "aicc": criterion,
                 "aicc_difference": None if criterion is None else criterion - min(known),
-                "loo_rms": scores[name],
-                "loo_worse_by": worse(left[best], left[name]),
+                "loo_rms": scores.get(name),
+                "loo_worse_by": worse(left[best], left[name]) if best is not None and name in left else None,
                 "rollout_mean_error": float(np.mean([step.mean_error for step in steps])) if steps else None,
                 "rollout_last_error": steps[-1].mean_error if steps else None,
                 "bounds": ", ".join(one.certificate.bounds) or None,

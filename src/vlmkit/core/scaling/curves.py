@@ -10,6 +10,7 @@ import numpy as np
 
 from vlmkit.core.scaling.laws import Law
 
+LEAST = 1e-3  # of the mean value: what is less has no logarithm worth fitting
 RESOLUTION = 1e-9  # relative: no loss is known better than this
 Loss = Literal["lsq", "huber", "lad"]
 Space = Literal["raw", "log"]
@@ -84,7 +85,10 @@ def unlinked(law: Law, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Observed values in the space where the law is linear, and how fast a value moves there."""
     if law.link == "identity":
         return y, np.ones_like(y)
-    eta = np.log(y) if law.link == "exp" else np.log(-np.log1p(-np.clip(y, 1e-12, 1 - 1e-12)))
+    if law.link == "exp":  # a resample may hold values below zero, which no such law reaches
+        eta = np.log(np.maximum(y, LEAST * np.abs(y).mean()))
+    else:
+        eta = np.log(-np.log1p(-np.clip(y, 1e-12, 1 - 1e-12)))
     return eta, link_derivatives(law, eta)[1]
 
 

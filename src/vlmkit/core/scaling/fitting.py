@@ -100,12 +100,7 @@ def fit(
     Raises:
         InputError: fewer points than parameters.
     """
-    if y.size < law.num_parameters:
-        raise InputError(
-            f"{y.size} points cannot determine the {law.num_parameters} parameters of '{law.name}'",
-            where="the points that are left to fit",
-            fix="fit more runs: widen --where or --fit-where, or take a law with fewer parameters",
-        )
+    check_count(law, y.size)
     order = np.lexsort((y, *x))  # sums do not depend on the order of the rows
     centre = x[:, order].mean(1)
     problem = Problem(
@@ -113,6 +108,16 @@ def fit(
     )
     solution, certificate = solve(problem)
     return Fit(problem, centre, solution, order, certificate)
+
+
+def check_count(law: Law, count: int) -> None:
+    """Refuse fewer points than parameters."""
+    if count < law.num_parameters:
+        raise InputError(
+            f"{count} points cannot determine the {law.num_parameters} parameters of '{law.name}'",
+            where="the points that are left to fit",
+            fix="fit more runs: widen --where or --fit-where, or take a law with fewer parameters",
+        )
 
 
 def published(law: Law, params: Mapping[str, float]) -> Fit:

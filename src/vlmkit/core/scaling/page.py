@@ -245,7 +245,7 @@ def checks(values: Values) -> Iterator[str]:
         "leave_one_size_out": "Each size, predicted from all others",
     }
     if not any(values["checks"].values()):
-        yield '<p class="dim">Too few runs to predict any size from the others.</p>'
+        yield '<p class="dim">No size can be predicted from the others: too few runs, or N and D grow in step.</p>'
     tables = []
     for name, heading in kinds.items():
         rows = [
@@ -266,7 +266,7 @@ def influence(values: Values) -> Iterator[str]:
     yield "<h2>Influence of single runs</h2>"
     rows = [row for row in values["influence"] if row["shift"] is not None or row["outlier"]]
     if not rows:
-        yield '<p class="dim">Too few runs to leave any of them out.</p>'
+        yield '<p class="dim">No size can be left out: too few runs, or N and D grow in step.</p>'
         return
     cells = [
         [

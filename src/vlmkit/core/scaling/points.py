@@ -1,13 +1,12 @@
 """The points of a fit: runs with N, D, M, C and a loss, checked before anything is computed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from vlmkit.core.errors import InputError, nearest
-from vlmkit.core.io.progress import log
 from vlmkit.core.scaling.evidence import Places
 from vlmkit.core.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN, Law
 
@@ -73,14 +72,27 @@ def complete(columns: Columns, law: Law) -> dict[str, np.ndarray]:
                     fix=f"name it: --map {name}=COLUMN",
                 )
             full.setdefault(name, np.full(rows, np.nan))
-        stated = full.setdefault("M", full["D"] / full["N"])
-        compare(stated, full["D"] / full["N"], "M is not D / N", "laws use D / N")
+        full.setdefault("M", full["D"] / full["N"])
         product = FLOPS_PER_PARAMETER_AND_TOKEN * full["N"] * full["D"]
         stated = full.setdefault("C", product)
         full["C"] = np.where(np.isnan(stated), product, stated)
-        what = "the law uses the table's C" if law.over == ("C",) else "the law uses N and D, plans count 6 N D"
-        compare(full["C"], product, "C is not 6 N D", what)
     return full
+
+
+def contradictions(table: Columns, law: Law) -> Iterator[str]:
+    """Where a stated M or C of a complete table is not what follows from N and D."""
+    product = FLOPS_PER_PARAMETER_AND_TOKEN * table["N"] * table["D"]
+    own = "the law is one of the table's C: ask it by C, for N,D it takes 6 N D"
+    what = own if law.over == ("C",) else "the law uses N and D, plans count 6 N D"
+    for name, derived, formula, then in (
+        ("M", table["D"] / table["N"], "D / N", "the law uses N and D"),
+        ("C", product, "6 N D", what),
+    ):
+        off = np.abs(table[name] / derived - 1) > LOOSE
+        if off.any():
+            row = int(np.argmax(off))
+            numbers = f"row {row + 1}: {table[name][row]:g}, not {derived[row]:g}"
+            yield f"{name} is not {formula} in {off.sum()} rows ({numbers}): {then}"
 
 
 def derive(full: dict[str, np.ndarray]) -> None:
@@ -95,14 +107,6 @@ def derive(full: dict[str, np.ndarray]) -> None:
             full["D"] = full["M"] * full["N"]
         elif "C" in known:
             full["D"] = full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["N"])
-
-
-def compare(stated: np.ndarray, derived: np.ndarray, what: str, then: str) -> None:
-    """Warn where a stated column is not what follows from N and D."""
-    off = np.abs(stated / derived - 1) > LOOSE
-    if off.any():
-        row = int(np.argmax(off))
-        log.warning(f"{what} in {off.sum()} rows (row {row + 1}: {stated[row]:g}, not {derived[row]:g}): {then}")
 
 
 def loss_column(columns: Columns, asked: str | None) -> str:
@@ -174,14 +178,29 @@ def check_spread(runs: Points, value: str, law: Law) -> None:
     """Refuse runs that do not differ in what the law tells apart."""
     places = {"N": runs.size, "D": runs.tokens, "C": runs.flops}
     varying = [*((name, places[name]) for name in law.over if name in places), (value, runs.value)]
-    if law.over == ("N", "D") and law.num_exponents == 1:
-        varying.append(("M", runs.multiplier))
     for name, numbers in varying if len(runs.names) > 1 else ():
         if np.ptp(numbers) <= (1e-9 if name == value else SAME) * np.abs(numbers).max():
-            why = " (then N and D cannot be told apart)" if name == "M" else ""
             raise InputError(
-                f"{name} is {numbers[0]:g} in all runs of the fit{why}", where=name, fix="add runs that differ in it"
+                f"{name} is {numbers[0]:g} in all runs of the fit", where=name, fix="add runs that differ in it"
             )
+    if law.over == ("N", "D") and len(runs.names) > 2:
+        slope, apart = together(np.log(runs.size), np.log(runs.tokens))
+        if apart <= SAME:
+            one = abs(slope - 1) < SAME
+            line = f"M is {runs.multiplier[0]:g}" if one else f"D goes as N^{slope:.3g}"
+            raise InputError(
+                f"{line} in all runs of the fit: N and D cannot be told apart",
+                where=f"{len(runs.names)} runs",
+                fix="add runs with another number of tokens a parameter, or fit --law power --variable C",
+            )
+
+
+def together(log_size: np.ndarray, log_tokens: np.ndarray) -> tuple[float, float]:
+    """How D goes with N, as a power, and by how much (root mean square, of a logarithm) runs (N,) lie off that line."""
+    both = np.stack([log_size, log_tokens])
+    axes, lengths, _ = np.linalg.svd(both - both.mean(1, keepdims=True), full_matrices=False)
+    slope = axes[1, 0] / axes[0, 0] if axes[0, 0] else np.inf
+    return float(slope), float(lengths[-1] / np.sqrt(log_size.size))
 
 
 def duplicates(runs: Points) -> None:

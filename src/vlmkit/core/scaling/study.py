@@ -15,10 +15,10 @@ from vlmkit.core.scaling.checks import leave_one_size_out, rollout
 from vlmkit.core.scaling.curves import Loss, Space
 from vlmkit.core.scaling.evidence import Evidence, How, Places
 from vlmkit.core.scaling.expressions import select
-from vlmkit.core.scaling.fitting import Fit, digest, fit
+from vlmkit.core.scaling.fitting import Fit, check_count, digest, fit
 from vlmkit.core.scaling.influence import Influence
 from vlmkit.core.scaling.laws import EXPONENTIAL, Law, variables
-from vlmkit.core.scaling.points import Columns, Points, check, column, complete, loss_column, points
+from vlmkit.core.scaling.points import Columns, Points, check, column, complete, contradictions, loss_column, points
 
 if TYPE_CHECKING:
     from vlmkit.core.scaling.picture import Picture
@@ -62,6 +62,7 @@ class Study:
     error: str = ""
     clusters: np.ndarray | None = None
     datasets: np.ndarray | None = None  # what each run was trained on, where the table says so
+    notes: tuple[str, ...] = ()  # where the table contradicts itself
 
 
 def arrange(columns: Columns, roles: Roles, *, law: Law, loss: str | None, error_law: Law = EXPONENTIAL) -> Study:
@@ -78,17 +79,27 @@ def arrange(columns: Columns, roles: Roles, *, law: Law, loss: str | None, error
     runs = points(table, loss)
     targets = choose(roles.target, table, "--target") if roles.target else np.zeros(len(runs.names), bool)
     fitted = choose(roles.fit, table, "--fit-where") if roles.fit else ~targets
+    if not fitted.any():
+        raise InputError(
+            "no run is left to fit: all are targets",
+            where=f"--target {roles.target}",
+            fix="narrow it, or add --fit-where",
+        )
+    check_count(law, int(fitted.sum()))
     check(runs[fitted], value=loss, law=law, fitted=True)
     check(runs[targets], value=loss, law=law, fitted=False)
-    clusters = grouped(table, roles.cluster)
+    clusters, notes = grouped(table, roles.cluster), tuple(contradictions(table, law))
     if not roles.downstream:
-        return Study(runs, loss, fitted, targets, None, fitted, clusters=clusters, datasets=table.get("dataset"))
+        return Study(
+            runs, loss, fitted, targets, None, fitted, clusters=clusters, datasets=table.get("dataset"), notes=notes
+        )
     errors = replace(runs, value=mean_error(table, roles.downstream))
     rows = choose(roles.downstream_fit, table, "--downstream-fit-where") if roles.downstream_fit else fitted
+    check_count(error_law, int(rows.sum()))
     check(runs[rows], value=loss, law=law, fitted=True)
     name = roles.downstream[0] if len(roles.downstream) == 1 else f"mean of {len(roles.downstream)} errors"
     check_errors(errors[rows], name, error_law)
-    return Study(runs, loss, fitted, targets, errors, rows, name, clusters, table.get("dataset"))
+    return Study(runs, loss, fitted, targets, errors, rows, name, clusters, table.get("dataset"), notes)
 
 
 def mean_error(table: Columns, names: Sequence[str]) -> np.ndarray:
@@ -171,15 +182,27 @@ def gather(
     return Evidence(fits[0], fits[1], tuple(found), how, level)
 
 
-def findings(study: Study, evidence: Evidence, weight: Influence, *, asked: Places) -> dict[str, object]:
-    """Everything that is said of a fit: parameters, targets, predictions, checks, cautions."""
+def judge(study: Study, evidence: Evidence, weight: Influence) -> list[str]:
+    """The cautions about a fit, whatever it is asked."""
+    known, law = study.runs[study.fitted], evidence.loss
+    notes = [*study.notes, *cautions.of_fit(evidence, law), *cautions.of_influence(known, weight, law)]
+    notes += [*cautions.of_compute(law, known), *cautions.of_repeats(known, study.clusters is not None)]
+    notes += cautions.of_datasets(None if study.datasets is None else study.datasets[study.fitted])
+    if evidence.error is not None:
+        notes += cautions.of_fit(evidence, evidence.error)
+        notes += cautions.of_compute(evidence.error, study.runs[study.errors_fitted])
+    return notes
+
+
+def findings(
+    study: Study, evidence: Evidence, weight: Influence, *, asked: Places, notes: Sequence[str]
+) -> dict[str, object]:
+    """Everything that is said of a fit: parameters, targets, predictions, checks, and the cautions: those of `judge`,
+    and those of what it is asked."""
     targets, known, law = study.runs[study.targets], study.runs[study.fitted], evidence.loss
     rows = account.target_rows(targets, evidence.predict(targets.places))
     values: dict[str, object] = {"law": law.law.name, **account.summary(law, evidence)}
     values |= {"uncertainty": evidence.how, "bootstrap": account.bootstrap_json(evidence), "data_digest": digest(law)}
-    notes = [*cautions.of_fit(evidence, law), *cautions.of_influence(known, weight, law)]
-    notes += cautions.of_repeats(known, study.clusters is not None)
-    notes += cautions.of_datasets(None if study.datasets is None else study.datasets[study.fitted])
     if evidence.error is not None and study.errors is not None:
         params = account.parameters(evidence.error)
         values["params"] = {**account.parameters(law), "downstream": params}
@@ -187,13 +210,11 @@ def findings(study: Study, evidence: Evidence, weight: Influence, *, asked: Plac
             "column": study.error, "law": evidence.error.law.name, **params, **account.summary(evidence.error, evidence)
         }  # fmt: skip
         rows = account.with_downstream(rows, study.errors[study.targets].value, evidence.predict_error(targets.places))
-        notes += cautions.of_fit(evidence, evidence.error)
-        notes += cautions.of_direct(evidence, study.runs[study.errors_fitted])
     decades = cautions.extrapolation(cautions.ranges(known), targets.places, asked)
-    notes += [*cautions.of_range(decades), *cautions.of_targets(rows, fitted=set(known.names))]
+    asking = [*cautions.of_range(decades), *cautions.of_targets(rows, fitted=set(known.names))]
     return values | {
         "extrapolation": decades,
-        "warnings": notes,
+        "warnings": [*notes, *asking],
         "targets": rows,
         "predictions": account.prediction_rows(evidence, asked),
         "influence": account.influence_rows(known, weight),
