@@ -396,6 +396,87 @@ def test_baselines_come_from_our_own_scores(tmp_path):
     assert found["chosen"] == ["learns"]
 
 
+def test_a_task_is_not_chosen_by_the_model_that_it_is_to_be_predicted_for(tmp_path):
+    lines = ["name,N,D,loss,err_late"]
+    for number, size in enumerate((1e6, 3e6, 1e7, 3e7, 1e8)):
+        lines.append(
+            f"m{number},{size},{20 * size * (1 + number % 2)},{4 - 0.3 * number},{0.5 if number == 4 else 0.75}"
+        )
+    (tmp_path / "runs.csv").write_text("\n".join(lines))
+    (tmp_path / "chance.csv").write_text("task,chance\nlate,0.25\n")
+    words = {"tables": (tmp_path / "runs.csv",), "baselines": tmp_path / "chance.csv", "law": "power"}
+    assert tasks(FitScalingTasksConfig(**words)).values["chosen"] == ["late"]
+    assert tasks(FitScalingTasksConfig(**words, target="N > 5e7")).values["chosen"] == []
+    assert tasks(FitScalingTasksConfig(**words, target="N > 5e7", at="N > 0")).values["chosen"] == ["late"]
+
+
+def test_what_a_fit_warns_of_stays_with_its_law(tmp_path):
+    """Whoever asks a law later did not see the fit."""
+    table = runs(tmp_path / "runs.csv")
+    text = table.read_text().splitlines()
+    name, size, tokens, loss = text[7].split(",")
+    text[7] = f"{name},{size},{tokens},{float(loss) * 1.3}"
+    table.write_text("\n".join(text) + "\n")
+    told = run(FitScalingConfig(tables=(table,), law="chinchilla", out=tmp_path / "law")).values["warnings"]
+    (outlier,) = [one for one in told if one.startswith("1 run does not follow")]
+    word = str(tmp_path / "law")
+    for values in (
+        predict(FitScalingPredictConfig(law=word, predict=("1e9,2e10",))).values,
+        frontier(FitScalingFrontierConfig(law=word, compute=(1e19,))).values,
+        plan(FitScalingPlanConfig(law=word, compute=1e19)).values,
+        plan(FitScalingPlanConfig(law=word, next=True, predict=("1e9,2e10",), budget=1e19)).values,
+    ):
+        assert outlier in values["warnings"]
+
+
+def test_tables_as_spreadsheets_write_them(tmp_path):
+    """UTF-16 with its mark, blanks after commas; other bytes are refused with a sentence."""
+    table = runs(tmp_path / "runs.csv")
+    expected = run(FitScalingConfig(tables=(table,), out=tmp_path / "law")).values["params"]
+    text = table.read_text()
+    for number, encoded in enumerate((text.encode("utf-16"), text.replace(",", ", ").encode())):
+        (tmp_path / f"{number}.csv").write_bytes(encoded)
+        assert (
+            run(FitScalingConfig(tables=(tmp_path / f"{number}.csv",), out=tmp_path / str(number))).values["params"]
+            == expected
+        )
+    (tmp_path / "latin.csv").write_bytes(text.replace("loss", "Verlust \u00fc", 1).encode("latin-1"))
+    assert "in UTF-8" in refused(tmp_path / "latin.csv", tmp_path).fix
+
+
+def test_odd_cells_are_named(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    lines = table.read_text().splitlines()
+    name, size, tokens, loss = lines[4].split(",")
+    for cells, what, where in (
+        (f"{name},{size},{tokens},n/a?", "column 'loss' holds 'n/a?'", f"run '{name}'"),
+        (f"{name},7B,{tokens},{loss}", "column 'N' holds text: '7B'", "row 4"),
+    ):
+        (tmp_path / "odd.csv").write_text("\n".join([*lines[:4], cells, *lines[5:]]) + "\n")
+        error = refused(tmp_path / "odd.csv", tmp_path)
+        assert (error.what, error.where) == (what, where)
+
+
+def test_a_target_that_takes_every_run_is_refused_even_dry(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    assert "no run is left to fit" in refused(table, tmp_path, target="N > 0").what
+    assert "no run is left to fit" in refused(table, tmp_path, target="N > 0", dry_run=True).what
+    assert "2 points cannot determine" in refused(table, tmp_path, fit_where="N < 2e6 and D < 3e7", dry_run=True).what
+
+
+def test_wild_outliers_and_large_seeds_end_in_numbers(tmp_path):
+    """Resampled residuals may take a loss below zero, where Kaplan's law has no logarithm."""
+    table = runs(tmp_path / "runs.csv")
+    text = table.read_text().splitlines()
+    name, size, tokens, loss = text[7].split(",")
+    text[7] = f"{name},{size},{tokens},{float(loss) * 10}"
+    table.write_text("\n".join(text) + "\n")
+    words = {"tables": (table,), "law": "kaplan", "bootstrap": 50, "seed": 99_999_999_999}
+    for kind in ("residual", "wild", "pairs"):
+        found = run(FitScalingConfig(**words, bootstrap_kind=kind, out=tmp_path / kind)).values
+        assert found["bootstrap"]["draws"] == 50
+
+
 def test_a_power_law_of_compute_from_compute_alone(tmp_path):
     generator = np.random.default_rng(0)
     flops = np.geomspace(1e17, 1e22, 12)

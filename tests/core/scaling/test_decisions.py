@@ -1,18 +1,20 @@
 """Frontiers, plans, approaches and next runs, against published numbers and plain searches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scaling_runs import LEVEL, TRUTH, fit_to, grid, places
 
 from vlmkit.core.errors import InputError
-from vlmkit.core.scaling import approaches
+from vlmkit.core.scaling import approaches, cautions
 from vlmkit.core.scaling.bootstrap import draw
 from vlmkit.core.scaling.evidence import Evidence, Places
 from vlmkit.core.scaling.fitting import fit, published
-from vlmkit.core.scaling.frontier import exponent, frontier_row, laws_of, optimal, optimal_tokens
+from vlmkit.core.scaling.frontier import Laws, exponent, frontier_row, laws_of, optimal, optimal_tokens
 from vlmkit.core.scaling.laws import CHINCHILLA, EXPONENTIAL, GADRE, KAPLAN, POWER
 from vlmkit.core.scaling.next_run import Limits, next_runs
-from vlmkit.core.scaling.plan import Terms, decide, loss_for_error, plan, quality
+from vlmkit.core.scaling.plan import Terms, decide, loss_for_error, plan, quality, tokens_at
 from vlmkit.core.scaling.published import named
 from vlmkit.core.scaling.wald import predict
 
@@ -127,6 +129,82 @@ def test_a_cap_on_tokens_that_binds_gives_the_smallest_model_that_it_allows(sard
         size = (406.4 / (loss - 1.69 - 410.7 * cap**-0.283)) ** (1 / 0.336)
         assert run["N"] == pytest.approx(size, rel=1e-4)
         assert run["D"] <= cap * (1 + 1e-9)
+
+
+def test_no_run_within_the_caps_is_better():
+    """Random laws, prices, budgets, losses and caps against a dense search; nothing is refused that can be done."""
+    generator, refused = np.random.default_rng(0), 0
+    for _ in range(60):
+        laws = laws_of(Evidence(named(generator.choice(["besiroglu2024", "gadre2024-c4", "kaplan2020"]))))
+        served, first, second = (10 ** generator.uniform(low, high) for low, high in ((9, 14), (-1, 1), (-1, 1)))
+        caps = [10 ** generator.uniform(*span) if generator.random() < 0.6 else None for span in ((7, 13), (8, 14))]
+        asks = {"budget": 10 ** generator.uniform(18, 26)}
+        if generator.random() < 0.5:
+            asks = {"loss": np.array([generator.uniform(1.75, 3.5)])}
+        terms = Terms(
+            **asks, served=served, training_price=first, serving_price=second, max_size=caps[0], max_tokens=caps[1]
+        )
+        size, tokens = decide(laws, terms)
+        tried = np.linspace(0, min(terms.log_max_size, 69), 1001)
+        many = Laws(laws.fitted, np.repeat(laws.solutions, tried.size, axis=0))
+        every = replace(terms, loss=None if terms.loss is None else np.repeat(terms.loss, tried.size))
+        along = tokens_at(many, every, tried)
+        with np.errstate(all="ignore"):
+            values = many.loss(tried, along) if terms.loss is None else every.cost(tried, along)
+        best = np.where(np.isfinite(values), values, np.inf).min()
+        if not np.isfinite(size[0]):
+            refused += 1
+            assert not np.isfinite(best)
+            continue
+        assert size[0] <= terms.log_max_size + 1e-9
+        assert tokens[0] <= terms.log_max_tokens + 1e-9
+        reached = laws.loss(size, tokens)[0]
+        if terms.loss is None:
+            assert terms.cost(size, tokens)[0] <= terms.budget * (1 + 1e-9)
+            assert reached <= best * (1 + 1e-9)
+        else:
+            assert reached <= terms.loss[0] * (1 + 1e-9)
+            assert terms.cost(size, tokens)[0] <= best * (1 + 1e-9)
+    assert 0 < refused < 30
+
+
+def test_a_fixed_size_or_number_of_tokens_keeps_to_the_other_cap(sardana):
+    wanted = np.array([2.1])
+    free = plan(sardana, Terms(loss=wanted, tokens=1e12))["plan"]["N"]
+    assert plan(sardana, Terms(loss=wanted, tokens=1e12, max_size=1.01 * free))["plan"]["N"] == pytest.approx(free)
+    with pytest.raises(InputError, match="no run meets"):
+        plan(sardana, Terms(loss=wanted, tokens=1e12, max_size=0.99 * free))
+    assert plan(sardana, Terms(budget=1e24, tokens=1e12, max_size=1e9))["plan"]["N"] == pytest.approx(1e9)
+    assert plan(sardana, Terms(budget=1e24, size=1e9, max_tokens=1e12))["plan"]["D"] == pytest.approx(1e12)
+
+
+def test_regret_within_caps_is_never_negative_and_the_ends_keep_to_them(epoch_fit):
+    evidence = Evidence(epoch_fit, draws=(draw(epoch_fit, count=300, kind="auto", seed=0),))
+    free = plan(evidence, Terms(budget=1e22))["plan"]
+    cap = 1.05 * free["N"]
+    for terms in (
+        Terms(budget=1e22, max_size=cap), Terms(budget=1e22, max_tokens=1.05 * free["D"]),
+        Terms(loss=np.full(301, free["loss"]), max_size=cap),
+    ):  # fmt: skip
+        found = plan(evidence, terms)
+        assert found["risk"]["regret_median"] >= -1e-12
+        assert found["plan"]["N_high"] <= cap or terms.max_size is None
+        assert found["plan"]["D_high"] <= (terms.max_tokens or np.inf)
+
+
+def test_draws_that_never_reach_a_loss_leave_the_upper_end_open(epoch_fit):
+    """Near E the points do not even say that the loss can be reached: dropping such draws would hide it."""
+    evidence = Evidence(epoch_fit, draws=(draw(epoch_fit, count=300, kind="auto", seed=0),))
+    found = plan(evidence, Terms(loss=np.full(301, epoch_fit.values["E"] + 0.01)))
+    assert 0.2 < found["draws_without"] < 0.5
+    assert found["plan"]["cost_low"] < found["plan"]["cost"]
+    assert [found["plan"][f"{name}_high"] for name in ("cost", "N", "D")] == [None, None, None]
+    assert found["risk"]["regret_high"] is None
+    assert any("of the draws" in text for text in cautions.of_draws(evidence, found["draws_without"]))
+    near = plan(evidence, Terms(loss=np.full(301, 2.2)))
+    assert near["draws_without"] == 0
+    assert near["plan"]["cost_high"] is not None
+    assert not [*cautions.of_draws(evidence, near["draws_without"])]
 
 
 def test_an_error_becomes_the_loss_that_has_it():

@@ -14,7 +14,7 @@ from vlmkit.core.scaling.influence import influence
 from vlmkit.core.scaling.laws import law_of
 from vlmkit.core.scaling.narrative import explain
 from vlmkit.core.scaling.page import TOPICS, between, formula, number, page, percent, topics
-from vlmkit.core.scaling.study import Method, Roles, arrange, findings, fit_laws, gather, picture, table
+from vlmkit.core.scaling.study import Method, Roles, arrange, findings, fit_laws, gather, judge, picture, table
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 NASTY = "<script>alert('1')</script>&\"x\""
@@ -70,7 +70,9 @@ def found(table_, *, law="gadre", asked=(), column=None, method=("lsq", "raw"), 
     fits = fit_laws(study, law=law_of(law), error_law=law_of("exponential"), method=how)
     evidence = gather(study, fits, how="wald", draws=20, kind="auto", seed=0, level=0.95)
     weight, places = influence(evidence.loss), Places.of(*np.array(asked, float).reshape(-1, 2).T)
-    values = findings(study, evidence, weight, asked=places) | {"diagnostics": diagnose(evidence.loss)}
+    values = findings(study, evidence, weight, asked=places, notes=judge(study, evidence, weight)) | {
+        "diagnostics": diagnose(evidence.loss)
+    }
     values |= {"explanation": explain(values), "loss_column": study.loss, "level": evidence.level}
     return values, table(study, evidence), picture(study, evidence, weight)
 
@@ -149,8 +151,8 @@ def test_without_degrees_of_freedom_intervals_are_dashes_and_nothing_is_tested(t
     values, rows, _ = tight
     text = page(values, rows, "")
     assert re.search(r"<td>E</td><td>[^<]+</td><td>–</td>", text)
-    assert "Too few runs to leave any of them out" in text
-    assert "Too few runs to predict any size" in text
+    assert "No size can be left out: too few runs" in text
+    assert "No size can be predicted from the others" in text
     assert "Too few degrees of freedom to test" in text
     assert not re.search(r"\b(nan|None|inf)\b", " ".join(read(text).words))
 

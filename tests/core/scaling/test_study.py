@@ -130,6 +130,45 @@ def test_a_law_of_compute_alone_warns_of_several_multipliers():
     assert any("one number of tokens a parameter" in text for text in found["warnings"])
 
 
+def test_one_multiplier_everywhere_tells_no_law_of_two_variables():
+    """N and D in step: any split of the curve into two terms fits, and what such a fit says elsewhere is chance."""
+    size = np.geomspace(1e7, 1e9, 12)
+    loss = 1.8 + 480 * size**-0.35 + 2100 * (20 * size) ** -0.37
+    for tokens, what in ((20 * size, "M is 20 in all"), (size**1.5 / 1e3, r"D goes as N\^1.5 in all")):
+        for law in ("gadre", "chinchilla", "chinchilla-tied", "kaplan"):
+            with pytest.raises(InputError, match=what):
+                arrange({"N": size, "D": tokens, "loss": loss}, Roles(), law=law_of(law), loss=None)
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
+    loss = loss * np.exp(0.003 * np.random.default_rng(1).standard_normal(12))
+    found = study_of({"N": size, "D": 20 * size * noise, "loss": loss}, Roles(), law="chinchilla")[3]
+    assert any("D goes as N in the fitted runs, to 0." in text for text in found["warnings"])
+    assert not any(
+        "in the fitted runs, to" in text
+        for text in study_of(columns("noise", np.random.default_rng(0)), Roles())[3]["warnings"]
+    )
+    power = study_of({"N": size, "D": 20 * size, "loss": loss}, Roles(), law="power")[3]
+    assert power["params"]["alpha"] > 0
+
+
+def test_a_power_of_compute_warns_of_several_multipliers_and_of_compute_of_another_kind():
+    table_ = columns("noise", np.random.default_rng(0))
+    told = study_of(table_, Roles(), law="power")[3]["warnings"]
+    assert any("one number of tokens a parameter" in text for text in told)
+    table_ |= {"C": 8 * table_["N"] * table_["D"], "M": 2 * table_["D"] / table_["N"]}
+    told = study_of(table_, Roles(), law="power")[3]["warnings"]
+    assert any(text.startswith("C is not 6 N D in") and "ask it by C" in text for text in told)
+    assert any(text.startswith("M is not D / N in") for text in study_of(table_, Roles())[3]["warnings"])
+
+
+@pytest.mark.parametrize(("error", "sign"), [("sigmoid", 1), ("sigmoid", -1), ("exponential", 1), ("exponential", -1)])
+def test_only_a_downstream_law_that_runs_backwards_has_lost_its_meaning(error, sign):
+    table_ = columns("law", np.random.default_rng(0))
+    low = np.exp(-table_["loss"])
+    table_["err"] = 0.5 - sign * (0.4 * low + 1e-3 * np.random.default_rng(1).standard_normal(low.size))
+    told = study_of(table_, Roles(downstream=("err",)), error=error)[3]["warnings"]
+    assert any("has lost its meaning" in text for text in told) == (sign < 0), told
+
+
 def test_the_mean_of_several_errors_is_their_mean():
     table_ = columns("law", np.random.default_rng(0))
     table_["err_b"] = table_["err"] * 0.5

@@ -105,6 +105,14 @@ class FitScalingPlanConfig(Asking):
             raise InputError("nothing is left to decide", where="--params --tokens", fix="fix one, or use `predict`")
         elif self.predict:
             raise InputError("--predict belongs to --next", where="--predict", fix="add --next, or use `predict`")
+        for fixed, most in (("params", "max_params"), ("tokens", "max_tokens")):
+            one, cap = getattr(self, fixed), getattr(self, most)
+            if one and cap and one > cap:
+                raise InputError(
+                    f"--{fixed} is {one:g}, more than --{most.replace('_', '-')} allows ({cap:g})",
+                    where=f"--{fixed}",
+                    fix="leave one of the two out",
+                )
         if self.price_inference and not self.price_training:
             raise InputError("one price is missing", where="--price-inference", fix="give --price-training too")
 
@@ -115,6 +123,14 @@ class FitScalingPlanConfig(Asking):
                 "--next needs one prediction and what a run may cost",
                 where="--next",
                 fix="--next --predict N,D --budget FLOPs",
+            )
+        unused = [name for name in ("params", "tokens", "inference", "price_inference") if getattr(self, name)]
+        if unused:
+            name = "--" + unused[0].replace("_", "-")
+            raise InputError(
+                f"--next ranks training runs of any size: {name} says nothing about them",
+                where=name,
+                fix="leave it out; --max-params and --max-tokens narrow the choice",
             )
 
     @property

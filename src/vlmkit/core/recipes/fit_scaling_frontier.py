@@ -76,7 +76,8 @@ def show(values: dict[str, object]) -> dict[str, object]:
     low, high = slope["low"], slope["high"]
     if slope["N"] is not None:
         shown["N* grows as C to the"] = f"{slope['N']:.4f}" + (f" ({low:.4f} to {high:.4f})" if low is not None else "")
-    shown["frontier"] = rows
+    assert isinstance(rows, list)
+    shown["frontier"] = [{name: value for name, value in row.items() if name != "draws_without"} for row in rows]
     others = [{"": name, **row} for name, row in beside_.items() if isinstance(row, dict)]
     if others:
         shown[f"at {beside_['C']:.3g} FLOPs, by other approaches"] = others

@@ -57,7 +57,7 @@ def plan_values(config: FitScalingPlanConfig, stored: Stored) -> dict[str, objec
     chosen = found["plan"]
     assert isinstance(chosen, dict)
     decades = extrapolation(stored.ranges, Places.of(np.array([chosen["N"]]), np.array([chosen["D"]])))
-    notes = [*stored.cautions, *of_range(decades), *of_draws(evidence)]
+    notes = [*stored.cautions, *of_range(decades), *of_draws(evidence, found["draws_without"])]
     return found | {"unit": "FLOPs" if config.price_training is None else "cost", "extrapolation": decades,
                     "warnings": notes}  # fmt: skip
 

@@ -185,7 +185,8 @@ def intervals(fitted: Fit, draws: Draws, *, level: float) -> dict[str, Ends | No
         own, best = samples[name][:, None], np.array([value])
         if name in LOGARITHMIC and value > 0:
             own, best = np.log(np.maximum(own, TINY)), np.log(best)
-            low, high = np.exp(ends(own, best, level, freedom(fitted)))
+            with np.errstate(over="ignore"):
+                low, high = np.exp(ends(own, best, level, freedom(fitted)))
         else:
             low, high = ends(own, best, level, freedom(fitted))
         found[name] = (float(low[0]), float(high[0])) if np.isfinite([low[0], high[0]]).all() else None

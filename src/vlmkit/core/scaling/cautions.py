@@ -73,6 +73,8 @@ def of_freedom(fitted: Fit, *, level: float) -> Iterator[str]:
         yield "this law comes without its points: it predicts, and knows nothing of its error"
     elif fitted.dof <= 0:
         yield f"{what} has no degree of freedom: it passes through all {fitted.n} points and says nothing of its error"
+    elif dof <= 0:
+        yield f"all {fitted.n} points of {what} are one cluster: they say nothing of its error"
     elif dof <= FEW_DOF:
         reach = quantile(level, dof)
         counted = f"{fitted.n} points, {fitted.law.num_parameters} parameters"
@@ -179,15 +181,20 @@ def of_compute(fitted: Fit, known: Points) -> Iterator[str]:
         )
 
 
-def of_draws(evidence: Evidence) -> Iterator[str]:
-    """Where the intervals of a decision come from."""
+def of_draws(evidence: Evidence, without: object) -> Iterator[str]:
+    """Where the intervals of a decision come from, and the share of the draws that do not give one."""
     if not evidence.draws or not evidence.draws[0].count:
         yield "there are no bootstrap draws: the decision has no interval"
+    elif isinstance(without, float) and without > 0:
+        yield (
+            f"{without:.1%} of the draws have no run that meets this: those that never reach the loss leave the upper "
+            "end open once they are many, those without an optimum are not in the interval"
+        )
 
 
 def of_frontier(evidence: Evidence, rows: Sequence[Mapping[str, object]], ranges: Ranges) -> Iterator[str]:
     """Cautions about a frontier: no draws, no optimum, far from the fitted runs."""
-    yield from of_draws(evidence)
+    yield from of_draws(evidence, max((row["draws_without"] for row in rows), key=lambda one: one or 0.0, default=None))
     without = sum(row["N"] is None for row in rows)
     if without:
         yield f"{without} budgets have no optimum under this law: one of its terms is not positive, or does not matter"

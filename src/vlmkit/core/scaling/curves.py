@@ -10,7 +10,7 @@ import numpy as np
 
 from vlmkit.core.scaling.laws import Law
 
-LEAST = 1e-3  # of the mean value: what is less has no logarithm worth fitting
+LEAST = 1e-3  # of the mean value: what stands for one that has no logarithm
 RESOLUTION = 1e-9  # relative: no loss is known better than this
 Loss = Literal["lsq", "huber", "lad"]
 Space = Literal["raw", "log"]
@@ -86,7 +86,7 @@ def unlinked(law: Law, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if law.link == "identity":
         return y, np.ones_like(y)
     if law.link == "exp":  # a resample may hold values below zero, which no such law reaches
-        eta = np.log(np.maximum(y, LEAST * np.abs(y).mean()))
+        eta = np.log(np.where(y > 0, y, LEAST * np.abs(y).mean()))
     else:
         eta = np.log(-np.log1p(-np.clip(y, 1e-12, 1 - 1e-12)))
     return eta, link_derivatives(law, eta)[1]

@@ -21,6 +21,7 @@ GRID = 96  # points of the first look at a minimum
 GOLDEN = (5**0.5 - 1) / 2
 SHRINKS = 60  # golden sections: a bracket of one grid step falls below the rounding of a flat minimum
 HALVINGS = 64
+FAR = 1e18  # what infinity counts as among draws
 MOST = 70.0  # ln N or ln D that no one reaches
 Along = Callable[[np.ndarray], np.ndarray]  # ln N or ln D (B,) -> an objective or a loss (B,)
 
@@ -89,15 +90,22 @@ def laws_of(evidence: Evidence) -> Laws:
 
 
 def sample(evidence: Evidence, values: np.ndarray, *, log: bool = True) -> Sample:
-    """The best law's answer (the first of B) with the interval of the draws' (the rest), in the logarithm."""
+    """The best law's answer (the first of B) with the interval of the draws' (the rest), in the logarithm. Draws that
+    say infinity count as such: where they are many, the upper end is infinite."""
     best = float(values[0])
     if len(values) == 1 or not np.isfinite(best):
         return Sample(best, np.nan, np.nan)
     with np.errstate(all="ignore"):
         scaled = np.log(values) if log else values
-        low, high = ends(scaled[1:, None], scaled[:1], evidence.level, freedom(evidence.loss))
-        low, high = (np.exp(low), np.exp(high)) if log else (low, high)
-    return Sample(best, float(low[0]), float(high[0]))
+        scaled = np.where(np.isposinf(scaled), FAR, scaled)
+        found = ends(scaled[1:, None], scaled[:1], evidence.level, freedom(evidence.loss))
+        low, high = (np.inf if one[0] > FAR / 1e6 else float(np.exp(one[0]) if log else one[0]) for one in found)
+    return Sample(best, low, high)
+
+
+def unanswered(values: np.ndarray) -> float | None:
+    """The share of the draws (all but the first of B) that have no finite answer; None without draws."""
+    return float(np.mean(~np.isfinite(values[1:]))) if len(values) > 1 else None
 
 
 def optimal(laws: Laws, flops: float) -> tuple[np.ndarray, np.ndarray]:
@@ -118,16 +126,19 @@ def optimal_tokens(laws: Laws, log_size: np.ndarray) -> np.ndarray:
     return (low + high) / 2
 
 
-def lowest(objective: Along, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Where objectives that fall and then rise are lowest (B,), between low and high (B,); NaN where that is an end."""
+def lowest(
+    objective: Along, low: np.ndarray, high: np.ndarray, *, ends: tuple[bool, bool] = (False, False)
+) -> np.ndarray:
+    """Where objectives that fall and then rise are lowest (B,), between low and high (B,); NaN where that is an end,
+    unless `ends` says that the lower or the upper one is a choice like any other."""
     shares = np.linspace(0.0, 1.0, GRID)
     with np.errstate(all="ignore"):
         values = np.stack([objective(low + share * (high - low)) for share in shares])
     values = np.where(np.isfinite(values), values, np.inf)
     at = values.argmin(0)
-    inner = (at > 0) & (at < GRID - 1) & np.isfinite(values.min(0))
-    at = np.clip(at, 1, GRID - 2)
-    left, right = low + shares[at - 1] * (high - low), low + shares[at + 1] * (high - low)
+    inner = (ends[0] | (at > 0)) & (ends[1] | (at < GRID - 1)) & np.isfinite(values.min(0))
+    first, last = np.maximum(at - 1, 0), np.minimum(at + 1, GRID - 1)
+    left, right = low + shares[first] * (high - low), low + shares[last] * (high - low)
     a, b = right - GOLDEN * (right - left), left + GOLDEN * (right - left)
     with np.errstate(all="ignore"):
         at_a, at_b = objective(a), objective(b)
@@ -151,7 +162,7 @@ def frontier_row(evidence: Evidence, laws: Laws, flops: float) -> dict[str, obje
         "M": sample(evidence, np.exp(tokens - size)),
         "loss": sample(evidence, laws.loss(size, tokens)),
     }
-    row: dict[str, object] = {"C": float(flops)}
+    row: dict[str, object] = {"C": float(flops), "draws_without": unanswered(size)}
     for name, one in found.items():
         row |= {name: plain(one.value), f"{name}_low": plain(one.low), f"{name}_high": plain(one.high)}
     return row

@@ -120,7 +120,8 @@ def advice(values: Values) -> dict[str, object]:
         ]
     }
     ends = [name.removesuffix("_low") for name in values["plan"] if name.endswith("_low")]
-    bounds = [{"": name, "low": values["plan"][f"{name}_low"], "high": values["plan"][f"{name}_high"]} for name in ends]
+    bounds = [{"": name, **{end: values["plan"][f"{name}_{end}"] for end in ("low", "high")}} for name in ends]
+    bounds = [{**row, "high": "open"} if row["low"] is not None and row["high"] is None else row for row in bounds]
     if any(row["low"] is not None for row in bounds):
         shown["intervals"] = bounds
     if values["saving"] and values["saving"]["fraction"] is not None:

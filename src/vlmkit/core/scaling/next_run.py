@@ -45,11 +45,17 @@ def candidates(fitted: Fit, limits: Limits) -> Places:
     size, times = (one.ravel() for one in np.meshgrid(sizes, multipliers))
     places = Places.of(size, size * times)
     fits = places.flops <= limits.flops
-    fits &= places.size <= (limits.max_size or np.inf)
-    fits &= places.tokens <= (limits.max_tokens or np.inf)
     if not fits.any():
         least = FLOPS_PER_PARAMETER_AND_TOKEN * smallest**2 * multipliers[0]
         raise InputError(f"no run costs {limits.flops:.3g} FLOPs or less", where="--budget", fix=f"{least:.2g} or more")
+    fits &= places.size <= (limits.max_size or np.inf)
+    fits &= places.tokens <= (limits.max_tokens or np.inf)
+    if not fits.any():
+        raise InputError(
+            "no run keeps to these caps",
+            where="--max-params, --max-tokens",
+            fix=f"{smallest:.2g} parameters and {smallest * multipliers[0]:.2g} tokens or more",
+        )
     return Places(places.size[fits], places.tokens[fits], places.flops[fits])
 
 

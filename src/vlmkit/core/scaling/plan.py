@@ -12,11 +12,11 @@ import numpy as np
 from vlmkit.core.errors import InputError
 from vlmkit.core.scaling.curves import values_at
 from vlmkit.core.scaling.evidence import Evidence, Places
-from vlmkit.core.scaling.frontier import MOST, Laws, laws_of, lowest, optimal_tokens, plain, sample
+from vlmkit.core.scaling.frontier import MOST, Laws, Sample, laws_of, lowest, optimal_tokens, plain, sample, unanswered
 from vlmkit.core.scaling.laws import FLOPS_PER_PARAMETER_AND_TOKEN
 
 FLOPS_TO_SERVE = 2.0  # a parameter and token
-EDGE = 1e-6  # of ln N: a cap that is reached
+ROUNDING = 1e-12  # of a logarithm, by which a cap may be passed
 BISECTIONS = 64
 Row = dict[str, object]
 
@@ -38,15 +38,29 @@ class Terms:
     max_size: float | None = None
     max_tokens: float | None = None
 
+    @property
+    def log_max_size(self) -> float:
+        """The most ln N."""
+        return float(np.log(self.max_size)) if self.max_size else MOST
+
+    @property
+    def log_max_tokens(self) -> float:
+        """The most ln D."""
+        return float(np.log(self.max_tokens)) if self.max_tokens else MOST
+
     def cost(self, log_size: np.ndarray, log_tokens: np.ndarray) -> np.ndarray:
         """What runs cost over their life."""
         train = self.training_price * FLOPS_PER_PARAMETER_AND_TOKEN * np.exp(log_size + log_tokens)
-        return train + self.serving_price * FLOPS_TO_SERVE * self.served * np.exp(log_size)
+        return train + self.serving_price * self.serving(log_size)
+
+    def serving(self, log_size: np.ndarray) -> np.ndarray:
+        """The FLOPs of inference."""
+        return FLOPS_TO_SERVE * self.served * np.exp(log_size) if self.served else np.zeros_like(log_size)
 
     def affordable(self, log_size: np.ndarray) -> np.ndarray:
         """The ln D that the budget leaves for models of ln N; NaN where serving alone costs more."""
         assert self.budget is not None
-        left = self.budget - self.serving_price * FLOPS_TO_SERVE * self.served * np.exp(log_size)
+        left = self.budget - self.serving_price * self.serving(log_size)
         spent = self.training_price * FLOPS_PER_PARAMETER_AND_TOKEN * np.exp(log_size)
         with np.errstate(all="ignore"):
             return np.log(np.where(left > 0, left, np.nan) / spent)
@@ -54,27 +68,29 @@ class Terms:
 
 def decide(laws: Laws, terms: Terms) -> tuple[np.ndarray, np.ndarray]:
     """The ln N and ln D (B,) of the best run under the terms; NaN or infinite where there is none."""
-    cap = np.log(terms.max_tokens) if terms.max_tokens else MOST
     if terms.size is not None:
         size = laws.everywhere(np.log(terms.size))
-        return size, tokens_at(laws, terms, size, cap)
+        return size, tokens_at(laws, terms, size)
     if terms.tokens is not None:
-        return size_at(laws, terms), laws.everywhere(np.log(terms.tokens))
-    most = np.log(terms.max_size) if terms.max_size else MOST
-    if terms.loss is None:
-        most = min(most, np.log(most_parameters(terms)))
+        return size_at(laws, terms, np.log(terms.tokens)), laws.everywhere(np.log(terms.tokens))
 
     def objective(size: np.ndarray) -> np.ndarray:
-        tokens = tokens_at(laws, terms, size, cap)
+        tokens = tokens_at(laws, terms, size)
         return laws.loss(size, tokens) if terms.loss is None else terms.cost(size, tokens)
 
-    low, high = laws.everywhere(0.0), laws.everywhere(most)
-    size = lowest(objective, low, high)
-    if terms.max_size or terms.max_tokens:  # at a cap the best run may lie on the end
-        with np.errstate(all="ignore"):
-            better = objective(high) <= np.where(np.isnan(size), np.inf, objective(size))
-        size = np.where(better, high, size)
-    return size, tokens_at(laws, terms, size, cap)
+    low, high = laws.everywhere(0.0), laws.everywhere(terms.log_max_size)
+    if terms.loss is None:
+        high = np.minimum(high, np.log(most_parameters(terms)))
+    if terms.max_tokens:  # with fewer parameters not all of the budget is spent, or the loss is not reached
+        low = size_at(laws, replace(terms, max_size=None), np.log(terms.max_tokens))
+        low = np.minimum(low, high) if terms.loss is None else np.where(low <= high, low, np.nan)
+    size = lowest(objective, low, high, ends=(bool(terms.max_tokens), bool(terms.max_size)))
+    tokens = tokens_at(laws, terms, size)
+    if terms.loss is None:
+        return size, tokens
+    with np.errstate(all="ignore"):  # a law that never comes down to the loss asks for an infinite run
+        never = ~(laws.loss(laws.everywhere(MOST), laws.everywhere(MOST)) <= terms.loss)
+    return np.where(never, np.inf, size), np.where(never, np.inf, tokens)
 
 
 def most_parameters(terms: Terms) -> float:
@@ -84,23 +100,24 @@ def most_parameters(terms: Terms) -> float:
     return terms.budget / (served + terms.training_price * FLOPS_PER_PARAMETER_AND_TOKEN)
 
 
-def tokens_at(laws: Laws, terms: Terms, size: np.ndarray, cap: float) -> np.ndarray:
+def tokens_at(laws: Laws, terms: Terms, size: np.ndarray) -> np.ndarray:
     """The ln D (B,) for models of ln N: what the budget leaves, or what the loss asks for; infinite above the cap."""
     if terms.loss is None:
-        return np.minimum(terms.affordable(size), cap)
+        return np.minimum(terms.affordable(size), terms.log_max_tokens)
     tokens = laws.tokens_for(terms.loss, size)
-    return np.where(tokens <= cap, tokens, np.inf)
+    return np.where(tokens <= terms.log_max_tokens + ROUNDING, tokens, np.inf)
 
 
-def size_at(laws: Laws, terms: Terms) -> np.ndarray:
-    """The ln N (B,) that goes with a fixed number of tokens."""
-    assert terms.tokens is not None
+def size_at(laws: Laws, terms: Terms, log_tokens: float) -> np.ndarray:
+    """The ln N (B,) that goes with ln D tokens: what the budget pays for, or what the loss asks for; infinite above the
+    cap."""
     if terms.loss is not None:
-        return laws.size_for(terms.loss, laws.everywhere(np.log(terms.tokens)))
+        size = laws.size_for(terms.loss, laws.everywhere(log_tokens))
+        return np.where(size <= terms.log_max_size + ROUNDING, size, np.inf)
     assert terms.budget is not None
-    each = terms.training_price * FLOPS_PER_PARAMETER_AND_TOKEN * terms.tokens
+    each = terms.training_price * FLOPS_PER_PARAMETER_AND_TOKEN * np.exp(log_tokens)
     size = np.log(terms.budget / (each + terms.serving_price * FLOPS_TO_SERVE * terms.served))
-    return laws.everywhere(min(size, np.log(terms.max_size)) if terms.max_size else size)
+    return laws.everywhere(min(size, terms.log_max_size))
 
 
 def plan(evidence: Evidence, terms: Terms) -> dict[str, object]:
@@ -115,10 +132,11 @@ def plan(evidence: Evidence, terms: Terms) -> dict[str, object]:
         raise InputError(
             "no run meets these terms under this law",
             where="vlmkit fit-scaling plan",
-            fix="a higher loss, a larger budget, or wider caps; a law with a term that is not positive has no optimum",
+            fix="a higher loss or error, a larger budget, wider caps; a law with a term below zero has no optimum",
         )
     chosen = row_of(evidence, terms, size, tokens)
     found: dict[str, object] = {"plan": chosen, "risk": risk(evidence, laws, terms, size, tokens)}
+    found["draws_without"] = unanswered(size + tokens)
     found["training_only"], found["saving"] = None, None
     if terms.served and terms.size is None and terms.tokens is None:
         found |= comparison(evidence, laws, terms, size, tokens)
@@ -128,8 +146,12 @@ def plan(evidence: Evidence, terms: Terms) -> dict[str, object]:
 def row_of(evidence: Evidence, terms: Terms, size: np.ndarray, tokens: np.ndarray) -> Row:
     """A run: N, D, D / N with the intervals of the decision, its predicted loss and error, what it costs."""
     found: Row = {}
-    for name, values in (("N", np.exp(size)), ("D", np.exp(tokens)), ("M", np.exp(tokens - size))):
-        one = sample(evidence, values)
+    with np.errstate(invalid="ignore"):  # of draws that ask for an infinite run
+        ratio = np.exp(tokens - size)
+    for name, values, most in (
+        ("N", np.exp(size), terms.max_size), ("D", np.exp(tokens), terms.max_tokens), ("M", ratio, None)
+    ):  # fmt: skip
+        one = capped(sample(evidence, values), most)
         found |= {name: plain(one.value), f"{name}_low": plain(one.low), f"{name}_high": plain(one.high)}
     place = Places.of(np.exp(size[:1]), np.exp(tokens[:1]))
     losses = evidence.predict(place)
@@ -139,7 +161,7 @@ def row_of(evidence: Evidence, terms: Terms, size: np.ndarray, tokens: np.ndarra
         found |= {"error": plain(errors.value[0])}
         found |= {"error_low": plain(errors.low[0]), "error_high": plain(errors.high[0])}
     training = FLOPS_PER_PARAMETER_AND_TOKEN * np.exp(size + tokens)
-    serving = FLOPS_TO_SERVE * terms.served * np.exp(size)
+    serving = terms.serving(size)
     cost = sample(evidence, terms.cost(size, tokens))
     return found | {
         "training_flops": plain(training[0]),
@@ -150,39 +172,46 @@ def row_of(evidence: Evidence, terms: Terms, size: np.ndarray, tokens: np.ndarra
     }
 
 
+def capped(one: Sample, most: float | None) -> Sample:
+    """An interval that keeps to a cap."""
+    return one if most is None else replace(one, low=min(one.low, most), high=min(one.high, most))
+
+
 def risk(evidence: Evidence, laws: Laws, terms: Terms, size: np.ndarray, tokens: np.ndarray) -> Row:
     """What being wrong costs: the best law's loss or cost at the ends of the decision's interval, and what the chosen
-    run gives away if a draw is the truth (the median and the upper end over the draws)."""
+    size gives away if a draw is the truth (the median and the upper end over the draws). Nothing where N or D is fixed,
+    for then nothing was decided."""
     what = "loss" if terms.loss is None else "cost"
     empty: Row = {"of": what, "at_N_low": None, "at_N_high": None, "regret_median": None, "regret_high": None}
-    one = sample(evidence, np.exp(size))
-    if not (np.isfinite(one.low) and np.isfinite(one.high)):
+    one = capped(sample(evidence, np.exp(size)), terms.max_size)
+    if terms.size or terms.tokens or not (np.isfinite(one.low) and np.isfinite(one.high)):
         return empty
     best = Laws(laws.fitted, laws.solutions[:1])
     alone = terms if terms.loss is None else replace(terms, loss=terms.loss[:1])
     at_ends = []
     for end in (one.low, one.high):
         there = np.log(np.array([end]))
-        fixed = tokens_at(best, alone, there, MOST)
+        fixed = tokens_at(best, alone, there)
         at_ends.append(best.loss(there, fixed)[0] if terms.loss is None else terms.cost(there, fixed)[0])
     here = laws.everywhere(size[0])
-    fixed = tokens_at(laws, terms, here, MOST)
+    fixed = tokens_at(laws, terms, here)
     with np.errstate(all="ignore"):
         if terms.loss is None:
             given = laws.loss(here, fixed) - laws.loss(size, tokens)
         else:
             given = terms.cost(here, fixed) / terms.cost(size, tokens) - 1
-        given = np.where(np.isfinite(given), given, np.nan)[1:]
-        high = np.nanpercentile(given, 100 * evidence.level) if np.isfinite(given).any() else np.nan
-        median = np.nanmedian(given) if np.isfinite(given).any() else np.nan
+        given = given[1:][np.isfinite((size + tokens)[1:])]  # a cap may keep the chosen size from the loss: infinite
+        median, high = np.percentile(given, [50, 100 * evidence.level]) if given.size else (np.nan, np.nan)
     ends = {"at_N_low": plain(at_ends[0]), "at_N_high": plain(at_ends[1])}
     return empty | ends | {"regret_median": plain(median), "regret_high": plain(high)}
 
 
 def comparison(evidence: Evidence, laws: Laws, terms: Terms, size: np.ndarray, tokens: np.ndarray) -> dict[str, object]:
     """The run that is compute-optimal for training alone, at the same loss or the same whole cost."""
-    alone_size, alone_tokens = for_cost(laws, terms) if terms.loss is None else decide(laws, Terms(loss=terms.loss))
-    if not np.isfinite(alone_size[0]):
+    training = Terms(loss=terms.loss, max_size=terms.max_size, max_tokens=terms.max_tokens)
+    alone_size, alone_tokens = for_cost(laws, terms) if terms.loss is None else decide(laws, training)
+    allowed = alone_size[0] <= terms.log_max_size + ROUNDING and alone_tokens[0] <= terms.log_max_tokens + ROUNDING
+    if not (np.isfinite(alone_size[0]) and allowed):
         return {}
     row = row_of(evidence, terms, alone_size, alone_tokens)
     with np.errstate(all="ignore"):

@@ -60,7 +60,10 @@ def complete(columns: Columns, law: Law) -> dict[str, np.ndarray]:
     full.setdefault("name", np.array([f"{UNNAMED} {row + 1}" for row in range(rows)], dtype=object))
     for name in UNITS:
         if name in full and full[name].dtype != np.float64:
-            raise InputError(f"column '{name}' holds text", where="the table", fix=f"numbers of {UNITS[name]}")
+            row, cell = odd_cell(full[name])
+            raise InputError(
+                f"column '{name}' holds text: '{cell}'", where=f"row {row}", fix=f"numbers of {UNITS[name]}"
+            )
     with np.errstate(all="ignore"):  # what is no number is refused later, where it is used
         derive(full)
         needed = {"N", "D"} if "C" in law.over and "C" not in full else set(law.over)
@@ -109,6 +112,17 @@ def derive(full: dict[str, np.ndarray]) -> None:
             full["D"] = full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["N"])
 
 
+def odd_cell(values: np.ndarray) -> tuple[int, object]:
+    """The first cell of a column that is no number, and its row, from 1 on."""
+    for row, cell in enumerate(values, start=1):
+        try:
+            float(cell)
+        except (TypeError, ValueError):
+            if cell is not None:
+                return row, cell
+    return 1, values[0]
+
+
 def loss_column(columns: Columns, asked: str | None) -> str:
     """The column of the loss: the one asked for, or the only one there is."""
     if asked:
@@ -143,8 +157,15 @@ def column(columns: Columns, name: str, *, where: str) -> np.ndarray:
 
 def points(columns: Columns, value: str) -> Points:
     """The points of a table with N, D and C, and the observed values of one column."""
-    text = tuple(f"{name:g}" if isinstance(name, float) else str(name) for name in columns["name"])
-    return Points(columns["N"], columns["D"], columns["C"], columns[value], text)
+    names = tuple(label(name, row) for row, name in enumerate(columns["name"], start=1))
+    return Points(columns["N"], columns["D"], columns["C"], columns[value], names)
+
+
+def label(name: object, row: int) -> str:
+    """What a run is called: by its row where it has no name."""
+    if name is None or (isinstance(name, float) and np.isnan(name)):
+        return f"{UNNAMED} {row}"
+    return f"{name:g}" if isinstance(name, float) else str(name)
 
 
 def check(runs: Points, *, value: str, law: Law, fitted: bool) -> None:
@@ -156,8 +177,9 @@ def check(runs: Points, *, value: str, law: Law, fitted: bool) -> None:
     places = {"N": runs.size, "D": runs.tokens, "C": runs.flops}
     for name, numbers in (*((name, places[name]) for name in law.over if name in places), (value, runs.value)):
         if numbers.dtype.kind not in "fiu":
-            text = next((cell for cell in numbers if isinstance(cell, str)), numbers[0])
-            raise InputError(f"column '{name}' holds '{text}'", where=name, fix="numbers alone, or another column")
+            row, cell = odd_cell(numbers)
+            where = f"run '{runs.names[row - 1]}'"
+            raise InputError(f"column '{name}' holds '{cell}'", where=where, fix="numbers alone, or another column")
         bad = ~(np.isfinite(numbers) & (numbers > 0))
         if name == value and not fitted:
             bad &= ~np.isnan(numbers)  # a run that is not measured yet may be predicted
@@ -207,10 +229,9 @@ def duplicates(runs: Points) -> None:
     """Refuse a run that is there twice: it would count double, and make the intervals too narrow."""
     numbers = np.nan_to_num(np.stack([runs.size, runs.tokens, runs.flops, runs.value]), nan=-1.0).T
     rows = [(name, *row) for name, row in zip(runs.names, numbers.tolist(), strict=True)]
-    named = not runs.names[0].startswith(f"{UNNAMED} ")
     seen: set[tuple[object, ...]] = set()
     for row in rows:
-        key = row if named else row[1:]
+        key = row[1:] if row[0].startswith(f"{UNNAMED} ") else row
         if key in seen:
             raise InputError("a run is there twice", where=f"run '{row[0]}'", fix="give each run once")
         seen.add(key)
