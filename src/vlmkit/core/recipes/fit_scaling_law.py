@@ -72,14 +72,17 @@ def places(words: tuple[str, ...]) -> Places:
 
 
 def bare(stored: dict[str, object]) -> Fit:
-    """A law from its name and its parameters alone: {"law": "chinchilla", "params": {"E": 1.69, …}}."""
-    law, params = str(stored["law"]), stored["params"]
+    """A law from its name and its parameters alone: {"law": "chinchilla", "params": {"E": 1.69, …}}; a power law with
+    the `variable` that it is a law of, C where there is none."""
+    law, params, over = str(stored["law"]), stored["params"], stored.get("variable", "C")
     if law not in LAWS or not isinstance(params, dict):
         raise InputError(f"unknown law '{law}'", where="law", fix=nearest(law, sorted(LAWS)))
     numbers = {name: float(value) for name, value in params.items() if isinstance(value, int | float)}
+    if over not in ("N", "D", "C"):
+        raise InputError(f"unknown variable '{over}'", where="variable", fix="N, D or C")
     if not all(map(math.isfinite, numbers.values())):
         raise ValueError("a parameter is not a finite number")
-    return published.published(law_of(law), numbers)
+    return published.published(law_of(law, over), numbers)
 
 
 def evidence(file: Path, stored: dict[str, object], level: float) -> Evidence:

@@ -74,7 +74,7 @@ def of_freedom(fitted: Fit, *, level: float) -> Iterator[str]:
     elif fitted.dof <= 0:
         yield f"{what} has no degree of freedom: it passes through all {fitted.n} points and says nothing of its error"
     elif dof <= 0:
-        yield f"all {fitted.n} points of {what} are one cluster: they say nothing of its error"
+        yield f"{what} has no degree of freedom: all its {fitted.n} points are one cluster"
     elif dof <= FEW_DOF:
         reach = quantile(level, dof)
         counted = f"{fitted.n} points, {fitted.law.num_parameters} parameters"
@@ -194,7 +194,7 @@ def of_draws(evidence: Evidence, without: object) -> Iterator[str]:
 
 def of_frontier(evidence: Evidence, rows: Sequence[Mapping[str, object]], ranges: Ranges) -> Iterator[str]:
     """Cautions about a frontier: no draws, no optimum, far from the fitted runs."""
-    yield from of_draws(evidence, max((row["draws_without"] for row in rows), key=lambda one: one or 0.0, default=None))
+    yield from of_draws(evidence, max((float(str(row["draws_without"] or 0)) for row in rows), default=0.0))
     without = sum(row["N"] is None for row in rows)
     if without:
         yield f"{without} budgets have no optimum under this law: one of its terms is not positive, or does not matter"

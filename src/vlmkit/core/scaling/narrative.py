@@ -57,7 +57,7 @@ def tested(row: Values) -> Row:
         "fitted to": row["n_fit"],
         "mean error": f"{100 * row['mean_error']:.2f} %",
         "worst": f"{100 * row['worst_error']:.2f} %",
-        "inside": "–" if row["inside"] is None else f"{row['inside']} of {row['n']}",
+        "inside": f"{row['inside']} of {row['n']}",
     }
 
 
@@ -107,8 +107,8 @@ def advice(values: Values) -> dict[str, object]:
         asked = f"N = {place['N']:.4g}, D = {place['D']:.4g}"
         return {
             "to narrow the prediction at": asked,
-            "half-width of its interval": found["half_width"],
-            "after any one more run": found["half_width_any_run"],
+            "half-width of its interval": f"{found['half_width']:.4g} ({found['unit']})",
+            "after any one more run": f"{found['half_width_any_run']:.4g}",
             "runs": [{**row, "narrower_by": f"{100 * row['narrower_by']:.1f} %"} for row in found["runs"]],
         }
     runs = [("plan", values["plan"]), ("training alone", values["training_only"])]

@@ -82,6 +82,7 @@ def next_runs(fitted: Fit, asked: Places, limits: Limits, *, level: float, shown
     after = quantile(level, freedom(fitted) + 1) * np.sqrt(np.maximum(now - gained, 0.0) + noise)
     best = distinct(after, tried, shown)
     return {
+        "unit": "fraction of the loss" if fitted.problem.space == "log" else "loss",
         "half_width": float(before),
         "half_width_any_run": float(quantile(level, freedom(fitted) + 1) * np.sqrt(now + noise)),
         "runs": [

@@ -52,9 +52,7 @@ TOPICS = {  # a word of a warning, and what it is about
     "lost its meaning": "a term that has lost its meaning",
     "has not settled": "a fit that has not settled",
     "in the fitted runs, to": "sizes and tokens that grow in step",
-    "one cluster": "how little the runs say of their own error",
-    "is not 6 N D": "a table that contradicts itself",
-    "is not D / N": "a table that contradicts itself",
+    " rows (row": "a table that contradicts itself",
     "local minima": "several minima",
     "moves by": "a term that hardly moves",
     "draw": "the bootstrap",
@@ -257,7 +255,7 @@ def checks(values: Values) -> Iterator[str]:
             [
                 number(row["size"], digits=3), number(row["n"]), number(row["n_fit"]), number(row["dof"]),
                 percent(row["mean_error"]), percent(row["worst_error"]), percent(row["bias"], sign=True),
-                NOTHING if row["inside"] is None else f"{row['inside']} of {row['n']}",
+                f"{row['inside']} of {row['n']}",
             ]
             for row in values["checks"][name]
         ]  # fmt: skip
@@ -271,7 +269,7 @@ def influence(values: Values) -> Iterator[str]:
     yield "<h2>Influence of single runs</h2>"
     rows = [row for row in values["influence"] if row["shift"] is not None or row["outlier"]]
     if not rows:
-        yield '<p class="dim">No size can be left out: too few runs, or N and D grow in step.</p>'
+        yield '<p class="dim">Too few runs to leave any of them out.</p>'
         return
     cells = [
         [
