@@ -175,6 +175,7 @@ def named(fitted: Fit, draws: Draws) -> dict[str, np.ndarray]:
     }
 
 
+@np.errstate(all="ignore")  # a parameter may be infinite: then there is no interval
 def intervals(fitted: Fit, draws: Draws, *, level: float) -> dict[str, Ends | None]:
     """The interval of every parameter and derived value; that of a positive factor in its logarithm."""
     samples, values = named(fitted, draws), fitted.values
@@ -185,8 +186,7 @@ def intervals(fitted: Fit, draws: Draws, *, level: float) -> dict[str, Ends | No
         own, best = samples[name][:, None], np.array([value])
         if name in LOGARITHMIC and value > 0:
             own, best = np.log(np.maximum(own, TINY)), np.log(best)
-            with np.errstate(over="ignore"):
-                low, high = np.exp(ends(own, best, level, freedom(fitted)))
+            low, high = np.exp(ends(own, best, level, freedom(fitted)))
         else:
             low, high = ends(own, best, level, freedom(fitted))
         found[name] = (float(low[0]), float(high[0])) if np.isfinite([low[0], high[0]]).all() else None
