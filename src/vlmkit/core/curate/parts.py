@@ -90,7 +90,7 @@ def find_done(root: Path, number: int) -> Done | None:
     record = json.loads((folder / DONE).read_text(encoding="utf-8"))
     if any(not (folder / name).is_file() or digest(folder / name) != sha for name, sha in record["files"].items()):
         return None
-    counts = {name: Counter(record["tally"][name]) for name in ("kept", "dropped", "rules")}
+    counts = {name: Counter(record["tally"][name]) for name in ("kept", "dropped", "rules", "differing")}
     return Done(folder, record["kept"], Tally(**counts, seconds=record["tally"]["seconds"]))
 
 

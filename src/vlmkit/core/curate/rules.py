@@ -1,24 +1,23 @@
-"""The heuristic rules of DCLM-Baseline: what is measured on a page, and the bounds outside of which it is dropped.
+"""Filters of DCLM: what is measured on a text, and the bounds outside of which its page is dropped.
 
-A rule takes a text and gives the text back, unchanged or changed, or a `Drop` that says which rule, what was measured
-and the bound. Names, definitions, bounds and edge cases are those of DCLM (Li et al. 2024, "DataComp-LM";
-`dclm_baseline_refinedweb.yaml`), down to which white space separates words and which bound is strict.
+A rule takes a text and gives it back, or a `Drop` that says which rule, what was measured and the bound. Names, keyword
+arguments, defaults and edge cases are those of DCLM (Li et al. 2024, "DataComp-LM"), down to which white space
+separates words and which bound is strict.
 """
 
 import math
 import re
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from vlmkit.core.curate.words import count_words
+from vlmkit.core.curate.sentences import Splitter
+from vlmkit.core.curate.words import split_paragraphs, split_words
 
 BULLETS = ("●", "•", "*", "-")
 ELLIPSES = ("...", ". . .", "…")
 SYMBOLS = ("#", *ELLIPSES)
 STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
-COUNTERS = (
-    "likes shares comments retweets reposts quotes bookmarks upvotes downvotes downloads views followers"
-).replace(" ", "|")
-COUNTER_LINE = re.compile(rf"^\W*\d(?:,|\.|\d)*(?:K|k|M|m|B|b)?\s+(?:{COUNTERS})\W*$")
+ENDS = {"line": "\n", "paragraph": "\n\n"}
 
 
 class Drop(NamedTuple):
@@ -27,11 +26,6 @@ class Drop(NamedTuple):
     rule: str
     value: float
     threshold: float
-
-
-def lines_of(text: str) -> list[str]:
-    """Lines between line feeds, stripped, without empty ones."""
-    return [line for raw in text.split("\n") if (line := raw.strip())]
 
 
 def outside(value: float, low: float, high: float) -> float | None:
@@ -45,13 +39,29 @@ def bounded(text: str, rule: str, value: float, low: float, high: float) -> str 
     return text if bound is None else Drop(rule, value, bound)
 
 
-def page_length_filter(text: str, *, min_length: int = 50, max_length: int = 100_000) -> str | Drop:
-    """Keep pages of 50 to 100,000 words, both included."""
-    return bounded(text, "page_length_filter", count_words(text), min_length, max_length)
+def page_length_filter(
+    text: str, *, length_type: str, min_length: float = 1, max_length: float = math.inf,
+    splitter: Splitter | None = None, **how: Any,
+) -> str | Drop:  # fmt: skip
+    """Keep pages of so many words, lines, paragraphs, sentences or characters, both ends included.
+
+    `how` goes to what cuts words (`model`, `ignore_punctuation`, `ignore_whitespace`) or lines (`remove_empty`);
+    sentences need a `splitter`.
+    """
+    if length_type == "word":
+        count = len(split_words(text, **how))
+    elif length_type in ENDS:
+        count = len(split_paragraphs(text, ENDS[length_type], **how))
+    elif length_type == "sentence":
+        assert splitter is not None, "sentences need a splitter"
+        count = len(splitter(text))
+    else:
+        count = len(text)
+    return bounded(text, "page_length_filter", count, min_length, max_length)
 
 
-def word_length_filter(text: str, *, min_length: float = 3, max_length: float = 10) -> str | Drop:
-    """Keep pages whose words have 3 to 10 characters on average, both included."""
+def word_length_filter(text: str, *, min_length: float = 0, max_length: float = math.inf) -> str | Drop:
+    """Keep pages whose words have so many characters on average, both ends included."""
     words = text.split()
     mean = sum(map(len, words)) / len(words) if words else math.nan
     return bounded(text, "word_length_filter", mean, min_length, max_length)
@@ -66,7 +76,7 @@ def symbol_ratio_filter(text: str, *, max_symbol_to_word_ratio: float = 0.1) -> 
 
 def bullet_count_filter(text: str, *, max_bullet_start_ratio: float = 0.9) -> str | Drop:
     """Drop pages of which more than nine lines in ten start with a bullet."""
-    lines = lines_of(text)
+    lines = split_paragraphs(text)
     count = sum(line.startswith(BULLETS) for line in lines)
     if count > max_bullet_start_ratio * len(lines):
         return Drop("bullet_count_filter", count / len(lines), max_bullet_start_ratio)
@@ -75,7 +85,7 @@ def bullet_count_filter(text: str, *, max_bullet_start_ratio: float = 0.9) -> st
 
 def ellipsis_count_filter(text: str, *, max_ellipsis_end_ratio: float = 0.3) -> str | Drop:
     """Drop pages of which more than three lines in ten end in an ellipsis."""
-    lines = lines_of(text)
+    lines = split_paragraphs(text)
     count = sum(line.endswith(ELLIPSES) for line in lines)
     if count > max_ellipsis_end_ratio * len(lines):
         return Drop("ellipsis_count_filter", count / len(lines), max_ellipsis_end_ratio)
@@ -89,57 +99,29 @@ def alphabetic_word_ratio_filter(text: str, *, max_ratio: float = 0.2) -> str | 
     return bounded(text, "alphabetic_word_ratio_filter", bare / len(words) if words else math.nan, 0, max_ratio)
 
 
-def stop_word_filter(text: str, *, min_stop_word: int = 2) -> str | Drop:
-    """Drop pages with fewer than two occurrences of the, be, to, of, and, that, have, with."""
-    count = sum(word.lower() in STOP_WORDS for word in text.split())
-    return bounded(text, "stop_word_filter", count, min_stop_word, math.inf)
+def stop_word_filter(text: str, *, count_unique: bool = False, min_stop_word: int = 2) -> str | Drop:
+    """Drop pages with fewer than two occurrences of the, be, to, of, and, that, have, with; or with fewer of them."""
+    found = [lower for word in text.split() if (lower := word.lower()) in STOP_WORDS]
+    count = len(set(found)) if count_unique else len(found)
+    return bounded(text, "stop_word_filter", count, max(min_stop_word, 1), math.inf)
 
 
-def word_removal_ratio_filter(text: str, *, previous_word_count: int, max_removed_ratio: float = 0.05) -> str | Drop:
-    """Drop pages that lost more than one word in twenty to the rules that change text."""
-    removed = (previous_word_count - count_words(text)) / previous_word_count if previous_word_count else 1.0
-    return bounded(text, "word_removal_ratio_filter", removed, -math.inf, max_removed_ratio)
+def removed_share(text: str, previous: int, **how: Any) -> float:
+    """The share of the words counted before that is gone; all of it where there were none."""
+    how = {"ignore_punctuation": True} | how
+    return (previous - len(split_words(text, **how))) / previous if previous else math.inf
 
 
-def newline_removal_modifier(text: str, *, max_consecutive: int = 2) -> str | Drop:
-    """Shorten runs of more than two line feeds to two."""
-    return re.sub(rf"\n{{{max_consecutive + 1},}}", "\n" * max_consecutive, text)
+def substring_filter(text: str, *, pattern: re.Pattern[str], case_sensitive: bool = False) -> str | Drop:
+    """Drop pages in which a pattern occurs."""
+    found = pattern.search(text if case_sensitive else text.lower())
+    return text if found is None else Drop("substring_filter", 1, 0)
 
 
-def uppercase_ratio_line_modifier(text: str, *, max_ratio: float = 0.5) -> str | Drop:
-    """Remove lines of which more than half the characters are upper-case."""
-    kept = [line for line in text.split("\n") if not line or sum(map(str.isupper, line)) / len(line) <= max_ratio]
-    return remaining("uppercase_ratio_line_modifier", "\n".join(kept).strip())
-
-
-def numeric_ratio_line_modifier(text: str, *, max_ratio: float = 0.999999) -> str | Drop:
-    """Remove lines of digits alone."""
-    kept = [line for line in text.split("\n") if not line or sum(map(str.isdigit, line)) / len(line) <= max_ratio]
-    return remaining("numeric_ratio_line_modifier", "\n".join(kept).strip())
-
-
-def counter_line_modifier(text: str) -> str | Drop:
-    """Remove lines that only count, such as "3 likes"."""
-    kept = [line for line in text.split("\n") if not COUNTER_LINE.search(line.lower())]
-    return remaining("counter_line_modifier", "\n".join(kept).strip())
-
-
-def line_length_modifier(text: str, *, min_length: int = 2) -> str | Drop:
-    """Remove lines of a single word, or of white space; empty lines stay."""
-    kept = [line for line in text.split("\n") if not line or len(line.split()) >= min_length]
-    return remaining("line_length_modifier", "\n".join(kept))
-
-
-def substring_line_modifier(text: str, *, pattern: re.Pattern[str], max_length: int = 10) -> str | Drop:
-    """Remove what matches from lines of at most ten words, and lines that become blank by it."""
-    kept = []
-    for line in text.split("\n"):
-        shorter = pattern.sub("", line) if len(line.split()) <= max_length else line
-        if shorter.strip() or not line:
-            kept.append(shorter)
-    return remaining("substring_line_modifier", "\n".join(kept).strip())
-
-
-def remaining(rule: str, text: str) -> str | Drop:
-    """The text that a rule left, or a drop when nothing is left of it."""
-    return text or Drop(rule, 0, 1)
+def banned_anywhere(
+    banlist: Sequence[str], *, location: str = "any", case_sensitive: bool = False, exact_word: bool = False
+) -> re.Pattern[str]:
+    """The pattern of a ban list for `substring_filter`: its entries are regular expressions, as DCLM takes them."""
+    pattern = f"(?:{'|'.join(banlist if case_sensitive else [one.lower() for one in banlist])})"
+    pattern = rf"\b{pattern}\b" if exact_word else pattern
+    return re.compile({"prefix": "^", "suffix": "", "any": ""}[location] + pattern + "$" * (location == "suffix"))

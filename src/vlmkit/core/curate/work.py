@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlmkit.core.curate.extract import EXTRACTORS
-from vlmkit.core.curate.heuristics import heuristics
 from vlmkit.core.curate.language import Identifier
+from vlmkit.core.curate.operations import Setting
+from vlmkit.core.curate.recipe import BASELINE, Kitchen, Step
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.io.encodings import clean
 from vlmkit.core.io.inflate import Damage
@@ -35,15 +36,20 @@ class Settings:
     language_model: Path | None
     reading: Reading
     dedup: tuple[str, ...] = ()
+    recipe: tuple[Step, ...] = BASELINE
+    assets: Path | None = None
+    fixes: tuple[str, ...] = ()
 
 
 @dataclass
 class Tally:
-    """What happened so far: pages kept by each stage, drops by stage and rule, seconds of work by stage."""
+    """What happened so far: pages kept by each stage, drops by stage and rule, pages on which a fault of DCLM's code
+    matters by its name, seconds of work by stage."""
 
     kept: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
+    differing: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: "Tally") -> None:
@@ -51,6 +57,7 @@ class Tally:
         self.kept += other.kept
         self.dropped += other.dropped
         self.rules += other.rules
+        self.differing += other.differing
         for stage, seconds in other.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
@@ -71,7 +78,8 @@ class Tally:
             {"name": n, "kept": self.kept[n], "dropped": self.dropped[n], "seconds": round(self.seconds.get(n, 0.0), 3)}
             for n in ("read", *stages)
         ]
-        return {"stages": found, "rules": dict(sorted(self.rules.items(), key=lambda rule: (-rule[1], rule[0])))}
+        rules = dict(sorted(self.rules.items(), key=lambda rule: (-rule[1], rule[0])))
+        return {"stages": found, "rules": rules, "differing": dict(sorted(self.differing.items()))}
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
@@ -98,6 +106,8 @@ class Worker:
         wanted = "language" in settings.stages and settings.language_model
         self.identifier = Identifier(wanted) if wanted else None
         self.extract = EXTRACTORS[settings.extractor]
+        setting = Setting(settings.assets, settings.language_model, frozenset(settings.fixes))
+        self.kitchen = Kitchen(settings.recipe, setting) if "heuristics" in settings.stages else None
 
     def pages(self, pages: Iterable[Page | Damage], tally: Tally) -> Iterator[Kept | Row]:
         """Each page as a kept document or as a row of the drop log, in order."""
@@ -113,6 +123,9 @@ class Worker:
                 yield damage_row(page)
             else:
                 yield self.page(page, tally)
+                if self.kitchen:
+                    tally.differing += self.kitchen.setting.differing
+                    self.kitchen.setting.differing.clear()
 
     def page(self, page: Page, tally: Tally) -> Kept | Row:
         """One page through the stages."""
@@ -143,8 +156,8 @@ class Worker:
         yield "extract" if "extract" in stages else "read", lambda _: self.text_of(page)
         if self.identifier and "language" in stages:
             yield "language", lambda text: self.in_language(text, row)
-        if "heuristics" in stages:
-            yield "heuristics", heuristics
+        if self.kitchen:
+            yield "heuristics", lambda text: self.cooked(page, text, row)
 
     def text_of(self, page: Page) -> str | Drop:
         """The text that a page brings, or the main text of its HTML."""
@@ -152,6 +165,17 @@ class Worker:
             return self.extract(page.html, page.charset)
         text = clean(page.text or "")
         return text if text.strip() else Drop("empty_text", 0, 1)
+
+    def cooked(self, page: Page, text: str, row: Row) -> str | Drop:
+        """The text that the recipe's steps leave."""
+        assert self.kitchen is not None
+        url = str(row["url"] or "")
+        known = {"text": text, "url": url, "metadata": {"WARC-Target-URI": url, **page.metadata}, "id": row["id"]}
+        dropped = self.kitchen(known)
+        if dropped is not None:
+            return dropped
+        left = known["text"]
+        return "\n".join(left) if isinstance(left, list) else str(left)
 
     def in_language(self, text: str, row: Row) -> str | Drop:
         """The text if it is in a wanted language; the language is noted."""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from vlmkit.core.configs.curate import STAGES, CurateConfig
 from vlmkit.core.curate.assemble import count_duplicates, find_duplicates, write_corpus
 from vlmkit.core.curate.language import shipped_model
+from vlmkit.core.curate.operations import FIXES
 from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
+from vlmkit.core.curate.recipe import DCLM, check_fixes, read_recipe
 from vlmkit.core.curate.work import Settings, Tally, Worker, total
 from vlmkit.core.errors import CapabilityError, InputError
 from vlmkit.core.io.job import Job, Result, open_job
@@ -40,7 +42,7 @@ def run(config: CurateConfig) -> Result:
         from vlmkit.core.curate.tokens import existing_tokenizer
 
         tokenizer = existing_tokenizer(Path(str(config.tokenizer)))
-    Worker(settings)  # an identifier that cannot be read is refused here
+    Worker(settings)  # an identifier that cannot be read, or a step that cannot be made, is refused here
     if config.dry_run:
         pages = estimate_pages([piece for part in parts for piece in part], settings.reading)
         size = sum(source.size for source in sources)
@@ -83,9 +85,17 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
         raise InputError(
             "the stage extract is left out, but this is HTML", where=str(html.path), fix="--stages extract,…"
         )
+    check_fixes(config.fix)
+    recipe = read_recipe(config.recipe)
+    if config.recipe != DCLM:  # its steps stand for both stages, whatever --stages says of the rest
+        stages = tuple(one for one in STAGES if one == "heuristics" or (one in stages and one != "language"))
+    fixes = tuple(sorted(FIXES)) if config.mode == "fixed" else config.fix
     reading = Reading(config.text_column, config.text_unit)
     dedup = config.dedup if "dedup" in stages else ()
-    return Settings(stages, config.extractor, config.language, config.language_threshold, model, reading, dedup)
+    return Settings(
+        stages, config.extractor, config.language, config.language_threshold, model, reading, dedup, recipe,
+        config.assets, fixes,
+    )  # fmt: skip
 
 
 def do_parts(settings: Settings, parts: list[Part], root: Path, workers: int) -> list[Done]:

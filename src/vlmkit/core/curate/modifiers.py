@@ -1,0 +1,110 @@
+"""Modifiers of DCLM: rules that change a text, and drop its page where nothing is left of it.
+
+Names, keyword arguments, defaults and edge cases are those of DCLM (Li et al. 2024, "DataComp-LM").
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from vlmkit.core.curate.rules import ENDS, Drop
+from vlmkit.core.curate.words import split_words
+
+COUNTERS = (
+    "likes shares comments retweets reposts quotes bookmarks upvotes downvotes downloads views followers"
+).replace(" ", "|")
+COUNTER_LINE = re.compile(rf"^\W*\d(?:,|\.|\d)*(?:K|k|M|m|B|b)?\s+(?:{COUNTERS})\W*$")
+CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
+PUNCTUATION_END = re.compile('[.!?"\u2026]\\s*$')
+ELLIPSIS_END = re.compile("(?:\\.\\.\\.|\u2026)\\s*$")
+
+
+def newline_removal_modifier(text: str, *, max_consecutive: int = 2) -> str | Drop:
+    """Shorten runs of more line feeds than so many."""
+    return re.sub(rf"\n{{{max_consecutive + 1},}}", "\n" * max_consecutive, text)
+
+
+def uppercase_ratio_line_modifier(text: str, *, max_ratio: float = 0.5) -> str | Drop:
+    """Remove lines of which more than half the characters are upper-case."""
+    kept = [line for line in text.split("\n") if not line or sum(map(str.isupper, line)) / len(line) <= max_ratio]
+    return remaining("uppercase_ratio_line_modifier", "\n".join(kept).strip())
+
+
+def numeric_ratio_line_modifier(text: str, *, max_ratio: float = 1.0) -> str | Drop:
+    """Remove lines with a larger share of digits; a little less than 1 removes lines of digits alone."""
+    kept = [line for line in text.split("\n") if not line or sum(map(str.isdigit, line)) / len(line) <= max_ratio]
+    return remaining("numeric_ratio_line_modifier", "\n".join(kept).strip())
+
+
+def counter_line_modifier(text: str) -> str | Drop:
+    """Remove lines that only count, such as "3 likes"."""
+    kept = [line for line in text.split("\n") if not COUNTER_LINE.search(line.lower())]
+    return remaining("counter_line_modifier", "\n".join(kept).strip())
+
+
+def line_length_modifier(text: str, *, min_length: float = 0, max_length: float = math.inf) -> str | Drop:
+    """Remove lines of fewer or more words; empty lines stay."""
+    kept = [line for line in text.split("\n") if not line or min_length <= len(line.split()) <= max_length]
+    return remaining("line_length_modifier", "\n".join(kept))
+
+
+def word_length_modifier(text: str, *, max_length: float = 1000, **how: Any) -> str | Drop:
+    """Remove lines that hold a longer word."""
+    kept = [line for line in text.split("\n") if all(len(word) <= max_length for word in split_words(line, **how))]
+    return remaining("word_length_modifier", "\n".join(kept))
+
+
+def citation_removal_modifier(text: str) -> str | Drop:
+    """Remove the marks of Wikipedia: [1], [edit], [citation needed]."""
+    return remaining("citation_removal_modifier", CITATION.sub("", text))
+
+
+def punctuation_line_modifier(text: str, *, remove_ellipses: bool = False) -> str | Drop:
+    """Remove lines that do not end in a mark of punctuation, and on request those that end in an ellipsis."""
+    kept = [line for line in text.split("\n") if not line or PUNCTUATION_END.search(line)]
+    if remove_ellipses:
+        kept = [line for line in kept if not ELLIPSIS_END.search(line)]
+    return remaining("punctuation_line_modifier", "\n".join(kept))
+
+
+def within_page_dedup(text: str, *, granularity: str = "line", normalize: bool = True) -> str | Drop:
+    """Keep the first of equal lines or paragraphs; those that are blank once normalised all stay."""
+    seen: set[str] = set()
+    kept = []
+    for piece in text.split(ENDS[granularity]):
+        key = piece.strip().lower() if normalize else piece
+        if not key or key not in seen:
+            kept.append(piece)
+            seen.add(key)
+    return ENDS[granularity].join(kept)
+
+
+def substring_line_modifier(
+    text: str, *, pattern: re.Pattern[str], max_length: float | None = None, remove_substring_only: bool = False
+) -> str | Drop:
+    """Remove lines in which a pattern occurs, or only what matches and lines that become blank by it; lines of more
+    than `max_length` words stay as they are."""
+    kept = []
+    for line in text.split("\n"):
+        if max_length is None or len(line.split()) <= max_length:
+            shorter = pattern.sub("", line) if remove_substring_only else line
+            gone = line and not shorter.strip() if remove_substring_only else pattern.search(line)
+            if gone:
+                continue
+            line = shorter
+        kept.append(line)
+    return remaining("substring_line_modifier", "\n".join(kept).strip())
+
+
+def banned_in_lines(banlist: Sequence[str], *, location: str = "any", case_sensitive: bool = False) -> re.Pattern[str]:
+    """The pattern of a ban list for `substring_line_modifier`: its entries are regular expressions, as DCLM takes them,
+    so the dots of "Read more..." stand for any character. One white space beside is taken along."""
+    pattern = f"(?:{'|'.join(banlist if case_sensitive else [one.lower() for one in banlist])})"
+    pattern = {"prefix": rf"^{pattern}\s?", "suffix": rf"\s?{pattern}$", "any": rf"\s?{pattern}"}[location]
+    return re.compile(pattern, 0 if case_sensitive else re.IGNORECASE)
+
+
+def remaining(rule: str, text: str) -> str | Drop:
+    """The text that a rule left, or a drop when nothing is left of it."""
+    return text or Drop(rule, 0, 1)

@@ -1,0 +1,137 @@
+"""Recipes: the operations that a page goes through, in order, as DCLM's YAML files list them.
+
+A file is a list of sources, each with its `steps`; a step is `func` with its keyword arguments, and keys that begin
+with `_` are directions to DCLM's own runner. The recipe of DCLM-Baseline that is built in is that file without the bans
+of addresses, whose lists belong to others, and without the identification of languages, which is a stage of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlmkit.core.curate.operations import FIXES, Operation, Page, Setting
+from vlmkit.core.curate.ops import make
+from vlmkit.core.curate.rules import Drop
+from vlmkit.core.errors import InputError, nearest
+
+DCLM = "dclm"
+GLOBAL = ("exact_dedup",)  # operations that compare pages with one another
+LONGEST = 10  # words of the lines in which substrings are looked for
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation of DCLM by its name, with its keyword arguments."""
+
+    func: str
+    kwargs: Mapping[str, Any]
+
+
+def step(func: str, **kwargs: Any) -> Step:
+    """A step."""
+    return Step(func, kwargs)
+
+
+BASELINE = (
+    step("url_removal_modifier"),
+    step("newline_removal_modifier", max_consecutive=2),
+    step("page_length_filter", length_type="word", min_length=50, max_length=100_000, ignore_punctuation=True),
+    step("word_length_filter", min_length=3, max_length=10),
+    step("symbol_ratio_filter", max_symbol_to_word_ratio=0.1),
+    step("bullet_count_filter", max_bullet_start_ratio=0.9),
+    step("ellipsis_count_filter", max_ellipsis_end_ratio=0.3),
+    step("alphabetic_word_ratio_filter", max_ratio=0.2),
+    step("stop_word_filter", count_unique=False, min_stop_word=2),
+    step("massive_web_repetition_filters"),
+    step("word_counter_enricher", key="previous_word_count"),
+    step("uppercase_ratio_line_modifier", max_ratio=0.5),
+    step("numeric_ratio_line_modifier", max_ratio=0.999999),
+    step("counter_line_modifier"),
+    step("line_length_modifier", min_length=2),
+    step("substring_line_modifier", banlist="items in cart", max_length=LONGEST, remove_substring_only=True),
+    step("substring_line_modifier", banlist="Read more...", location="suffix", max_length=LONGEST,
+         remove_substring_only=True),
+    step("substring_line_modifier", banlist="Sign-in", location="prefix", max_length=LONGEST,
+         remove_substring_only=True),
+    step("word_removal_ratio_filter", prev_word_count_key="previous_word_count", max_removed_ratio=0.05),
+)  # fmt: skip
+
+
+def read_recipe(word: str) -> tuple[Step, ...]:
+    """The steps of a recipe: a built-in one by its name, or a YAML file.
+
+    Raises:
+        InputError: there is neither, or the file is no recipe.
+    """
+    if word == DCLM:
+        return BASELINE
+    path = Path(word)
+    if not path.is_file():
+        fix = f"a YAML file such as DCLM's, or: {nearest(word, [DCLM])}"
+        raise InputError(f"there is no recipe '{word}'", where="--recipe", fix=fix)
+    import yaml
+
+    try:
+        sources = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"not a YAML file: {error}", where=str(path), fix="mend it") from error
+    return steps_of(sources, path)
+
+
+def steps_of(sources: Any, path: Path) -> tuple[Step, ...]:
+    """The steps of what a YAML file says."""
+    if not isinstance(sources, list) or not sources or not all(isinstance(one, dict) for one in sources):
+        raise InputError("a recipe is a list of sources", where=str(path), fix="- source: NAME, with its steps below")
+    if len(sources) > 1:
+        names = ", ".join(str(one.get("source")) for one in sources)
+        raise InputError(f"{len(sources)} sources in one recipe: {names}", where=str(path), fix="one file a source")
+    rows = sources[0].get("steps")
+    if not isinstance(rows, list) or not rows:
+        raise InputError("the source has no steps", where=str(path), fix="steps: a list of func with its arguments")
+    found = []
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict) or not isinstance(row.get("func"), str):
+            raise InputError(f"step {number} names no func", where=str(path), fix="- func: NAME")
+        if row["func"] in GLOBAL:
+            raise InputError(
+                f"step {number}, {row['func']}, compares pages with one another, which recipes cannot do yet",
+                where=str(path),
+                fix="leave the step out; --dedup exact and --dedup minhash compare whole pages",
+            )
+        kwargs = {str(key): value for key, value in row.items() if key != "func" and not str(key).startswith("_")}
+        found.append(Step(row["func"], kwargs))
+    return tuple(found)
+
+
+def check_fixes(names: Sequence[str]) -> None:
+    """Refuse faults that are not known."""
+    for name in names:
+        if name not in FIXES:
+            raise InputError(f"there is no fault '{name}' to mend", where="--fix", fix=nearest(name, sorted(FIXES)))
+
+
+class Kitchen:
+    """A recipe with its operations made: every page goes through them in order.
+
+    Raises:
+        InputError: an operation or an argument that is not known, or a file that is not there; the step is named.
+    """
+
+    def __init__(self, steps: Sequence[Step], setting: Setting) -> None:
+        self.setting = setting
+        self.operations: list[Operation] = []
+        for number, one in enumerate(steps, start=1):
+            try:
+                self.operations.append(make(one.func, one.kwargs, setting))
+            except InputError as error:
+                where = f"step {number} of the recipe, {one.func}: {error.where}"
+                raise InputError(error.what, where=where, fix=error.fix) from error
+
+    def __call__(self, page: Page) -> Drop | None:
+        """Take a page, which is changed, through all steps; the first drop ends it."""
+        for operation in self.operations:
+            found = operation(page)
+            if found is not None:
+                return found
+        return None
