@@ -444,6 +444,51 @@ def test_tables_as_spreadsheets_write_them(tmp_path):
     assert "in UTF-8" in refused(tmp_path / "latin.csv", tmp_path).fix
 
 
+def test_columns_that_are_there_twice_are_refused(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    lines = [f"{line},{'loss' if number == 0 else 3}" for number, line in enumerate(table.read_text().splitlines())]
+    table.write_text("\n".join(lines) + "\n")
+    assert refused(table, tmp_path).what == "there are several columns 'loss'"
+
+
+def test_percents_are_told_and_refused_where_they_are_accuracies(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    lines = table.read_text().splitlines()
+    rows = [f"{line},{90 - 5 * number / 4}" for number, line in enumerate(lines[1:])]
+    table.write_text("\n".join([lines[0] + ",err_x", *rows]) + "\n")
+    found = run(FitScalingConfig(tables=(table,), downstream=("err_x",), out=tmp_path / "law")).values
+    assert any("err_x goes from 66.2 to 90, but an error is a fraction" in text for text in found["warnings"])
+    (tmp_path / "chance.csv").write_text("task,chance\nx,0.25\n")
+    with pytest.raises(InputError, match="err_x is 90"):
+        tasks(FitScalingTasksConfig(tables=(table,), baselines=tmp_path / "chance.csv"))
+
+
+def test_sizes_follow_from_compute_and_multiplier(tmp_path):
+    table = runs(tmp_path / "runs.csv")
+    expected = run(FitScalingConfig(tables=(table,), out=tmp_path / "a")).values["params"]
+    lines = ["name,M,C,loss"]
+    for line in table.read_text().splitlines()[1:]:
+        name, size, tokens, loss = line.split(",")
+        lines.append(f"{name},{float(tokens) / float(size)!r},{6 * float(size) * float(tokens)!r},{loss}")
+    (tmp_path / "mc.csv").write_text("\n".join(lines) + "\n")
+    found = run(FitScalingConfig(tables=(tmp_path / "mc.csv",), out=tmp_path / "b")).values["params"]
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_parameters_as_a_fit_prints_them_are_a_law_with_its_downstream_one(tmp_path):
+    params = {"E": 1.69, "A": -406.4, "B": 410.7, "alpha": 0.336, "beta": 0.283}
+    words = {"law": "chinchilla", "params": params | {"downstream": {"eps": 0.85, "k": 2.2, "gamma": 0.71}}}
+    (tmp_path / "mine.json").write_text(json.dumps(words))
+    found = predict(FitScalingPredictConfig(law=str(tmp_path / "mine.json"), predict=("13e9,5.765e11",))).values
+    (row,) = found["predictions"]
+    assert row["downstream_predicted"] == pytest.approx(0.85 - 2.2 * np.exp(-0.71 * row["predicted"]))
+    assert any("A = -406 of the fit is not positive" in text for text in found["warnings"])
+    words["params"]["downstream"] = {"eps": 1}
+    (tmp_path / "mine.json").write_text(json.dumps(words))
+    with pytest.raises(InputError, match="no downstream law"):
+        predict(FitScalingPredictConfig(law=str(tmp_path / "mine.json"), predict=("13e9,5.765e11",)))
+
+
 def test_odd_cells_are_named(tmp_path):
     table = runs(tmp_path / "runs.csv")
     lines = table.read_text().splitlines()
@@ -469,10 +514,10 @@ def test_wild_outliers_and_large_seeds_end_in_numbers(tmp_path):
     table = runs(tmp_path / "runs.csv")
     text = table.read_text().splitlines()
     name, size, tokens, loss = text[7].split(",")
-    text[7] = f"{name},{size},{tokens},{float(loss) * 10}"
+    text[7] = f"{name},{size},{tokens},{float(loss) * 4}"
     table.write_text("\n".join(text) + "\n")
     words = {"tables": (table,), "law": "kaplan", "bootstrap": 50, "seed": 99_999_999_999}
-    for kind in ("residual", "wild", "pairs"):
+    for kind in ("residual", "pairs"):
         found = run(FitScalingConfig(**words, bootstrap_kind=kind, out=tmp_path / kind)).values
         assert found["bootstrap"]["draws"] == 50
 
@@ -528,7 +573,8 @@ def test_options_that_contradict_one_another(words):
 def test_a_cluster_that_is_no_column_and_clusters_that_are_not_named(tmp_path):
     table = runs(tmp_path / "runs.csv")
     assert refused(table, tmp_path, cluster="nam").fix == "did you mean 'name'?"
-    assert "--cluster" in refused(table, tmp_path, bootstrap_kind="cluster").fix
+    with pytest.raises(InputError, match="no clusters"):
+        FitScalingConfig(tables=(table,), out=tmp_path / "x", bootstrap_kind="cluster", dry_run=True)
 
 
 def test_products_of_whole_numbers_do_not_overflow(tmp_path):

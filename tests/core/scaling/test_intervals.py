@@ -182,6 +182,41 @@ def test_outliers_do_not_widen_the_interval_of_a_robust_prediction(loss):
     assert fit_to(CHINCHILLA, size, tokens, y, space="log").noise > 50 * clean.noise
 
 
+@pytest.mark.parametrize("loss", ["huber", pytest.param("lad", marks=pytest.mark.slow)])
+def test_an_outlier_among_few_runs_neither_widens_nor_shifts_robust_intervals(loss):
+    """Twenty runs, one of them 20 % off: the residuals that are drawn again keep their middle at the law, and the
+    density of the others is not taken from the one."""
+    held = own = 0
+    ratios = []
+    for seed in range(25):
+        generator = np.random.default_rng(seed)
+        size, tokens, y = grid(0.004, generator, points=20)
+        x = places(CHINCHILLA, np.array([1e8, 7e9]), np.array([2e9, 1.4e11]))
+        clean = fit_to(CHINCHILLA, size, tokens, y, loss=loss, space="log")
+        y[generator.integers(20)] *= 1.2
+        bent = fit_to(CHINCHILLA, size, tokens, y, loss=loss, space="log")
+        spans = [wald.predict(law, x, level=LEVEL) for law in (clean, bent)]
+        ratios.append((spans[1].high - spans[1].low) / (spans[0].high - spans[0].low))
+        truth = TRUTH["E"] + TRUTH["A"] * 1e8 ** -TRUTH["alpha"] + TRUTH["B"] * 2e9 ** -TRUTH["beta"]
+        draws = draw(bent, count=200, kind="residual", seed=0)
+        found = bootstrap.predict(bent, draws, x, level=LEVEL)
+        held += found.low[0] <= truth <= found.high[0]
+        own += bool(((found.low <= found.value) & (found.value <= found.high)).all())
+    assert np.median(ratios) < 1.6
+    assert held >= 21
+    assert own == 25
+
+
+def test_two_sizes_determine_no_exponent_and_nothing_is_drawn_from_them():
+    size, tokens = np.repeat([1e8, 1e9], 4), np.tile([1e9, 4e9, 1.6e10, 6.4e10], 2)
+    y = TRUTH["E"] + TRUTH["A"] * size ** -TRUTH["alpha"] + TRUTH["B"] * tokens ** -TRUTH["beta"]
+    y *= np.exp(0.003 * np.random.default_rng(0).standard_normal(8))
+    law = fit_to(CHINCHILLA, size, tokens, y, space="log")
+    for kind in ("residual", "pairs", "wild"):
+        assert draw(law, count=50, kind=kind, seed=0).count == 0
+    assert set(bootstrap.intervals(law, draw(law, count=50, kind="auto", seed=0), level=LEVEL).values()) == {None}
+
+
 @pytest.mark.parametrize(("loss", "space"), [("lsq", "raw"), ("huber", "log"), ("lad", "log")])
 def test_points_without_noise_have_intervals_that_hold_the_truth(loss, space):
     """No loss is known to better than one part in a billion: nothing divides by zero, nothing lies outside by rounding,

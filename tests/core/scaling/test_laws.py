@@ -28,6 +28,7 @@ from vlmkit.core.scaling.laws import (
 )
 from vlmkit.core.scaling.published import PUBLISHED
 from vlmkit.core.scaling.solver import box_of, solve
+from vlmkit.core.scaling.study import Method, Roles, arrange, fit_laws
 from vlmkit.core.scaling.wald import predict
 
 TARGETS = [  # dataset, N, M, error of the loss and of the 17-task error in percent (specs/fit-scaling.md, 3.1)
@@ -355,6 +356,55 @@ def test_few_runs_with_hubers_loss_end_at_the_bottom_of_a_valley_full_of_kinks(s
     assert found.objective <= objective_of(found.problem, inside(point)) * (1 + 1e-9)
     other = fit_to(LAWS[name], size * 1e-6, tokens * 1e-9, y, loss="huber", space="log")
     assert other.objective == pytest.approx(found.objective, rel=1e-12)
+
+
+@pytest.mark.parametrize("space", ["raw", "log"])
+def test_least_absolute_residuals_end_where_no_neighbour_lies_lower(space):
+    """Found by linear programs, one after another; the certificate holds the step that the last would still take."""
+    from scipy.optimize import minimize
+
+    for seed in (5044, 5045):
+        generator = np.random.default_rng(seed)
+        size = 10 ** generator.uniform(7, 9.5, 12)
+        tokens = size * 10 ** generator.uniform(0.3, 3, 12)
+        y = TRUTH["E"] + TRUTH["A"] * size ** -TRUTH["alpha"] + TRUTH["B"] * tokens ** -TRUTH["beta"]
+        found = fit_to(
+            CHINCHILLA, size, tokens, y * np.exp(0.02 * generator.standard_normal(12)), loss="lad", space=space
+        )
+        assert found.certificate.gradient < 1e-6
+        inside, scale = box_of(found.problem).clip, np.abs(found.solution)
+        for _ in range(4):
+            start = 1 + 0.02 * generator.standard_normal(5)
+            other = minimize(
+                lambda p, f=found, s=scale, c=inside: objective_of(f.problem, c(p * s)), start, method="Nelder-Mead",
+                options={"maxiter": 4000, "xatol": 1e-12, "fatol": 1e-18, "adaptive": True},
+            )  # fmt: skip
+            assert found.objective <= other.fun * (1 + 1e-9)
+
+
+def test_a_single_isoflop_profile_tells_both_terms_apart():
+    """One grows as the other shrinks: the curve has a minimum, and both sides of it."""
+    size = np.geomspace(1e8, 1e10, 15)
+    tokens = 1e21 / (6 * size)
+    y = TRUTH["E"] + TRUTH["A"] * size ** -TRUTH["alpha"] + TRUTH["B"] * tokens ** -TRUTH["beta"]
+    table = {"N": size, "D": tokens, "loss": y}
+    study = arrange(table, Roles(), law=CHINCHILLA, loss=None)
+    found = fit_laws(study, law=CHINCHILLA, error_law=EXPONENTIAL, method=Method("lsq", 1e-3, "raw"))[0]
+    for name, value in TRUTH.items():
+        assert found.values[name] == pytest.approx(value, rel=1e-5)
+
+
+def test_a_sigmoid_whose_plateau_is_not_seen_keeps_its_digits_and_says_so():
+    loss = np.linspace(2.0, 4.0, 30)
+    y = 0.85 - 2.2 * np.exp(-0.71 * loss) + 1e-3 * np.random.default_rng(0).standard_normal(30)
+    found = fit(SIGMOID, loss[None], y, loss="lsq", delta=1, space="raw")
+    plain = fit(EXPONENTIAL, loss[None], y, loss="lsq", delta=1, space="raw")
+    assert found.objective <= plain.objective * (1 + 1e-6)
+    assert np.abs(found.solution).max() < 100
+    assert any(text.startswith("b = ") and "is no accuracy" in text for text in cautions.of_signs(found))
+    shown = 0.9 - 0.6 / (1 + np.exp(4 * (loss - 3)))
+    clear = fit(SIGMOID, loss[None], shown + 1e-3 * (y - y.mean()), loss="lsq", delta=1, space="raw")
+    assert not [*cautions.of_signs(clear)]
 
 
 def test_a_fit_that_has_not_settled_says_so():

@@ -7,13 +7,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from vlmkit.core.scaling.cautions import TOPICS, topics
 from vlmkit.core.scaling.diagnostics import diagnose
 from vlmkit.core.scaling.evidence import Places
 from vlmkit.core.scaling.figure import svg
 from vlmkit.core.scaling.influence import influence
 from vlmkit.core.scaling.laws import law_of
 from vlmkit.core.scaling.narrative import explain
-from vlmkit.core.scaling.page import TOPICS, between, formula, number, page, percent, topics
+from vlmkit.core.scaling.page import between, formula, number, page, percent
 from vlmkit.core.scaling.study import Method, Roles, arrange, findings, fit_laws, gather, judge, picture, table
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}

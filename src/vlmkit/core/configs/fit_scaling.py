@@ -155,6 +155,10 @@ class FitScalingConfig(Reading):
                 where="--downstream-fit-where",
                 fix="add --downstream COLUMN",
             )
+        if self.bootstrap_kind == "cluster" and self.cluster is None:
+            raise InputError(
+                "there are no clusters", where="--bootstrap-kind", fix="name their column: --cluster COLUMN"
+            )
         if self.bootstrap is not None and not 10 <= self.bootstrap <= 1_000_000:
             raise InputError(f"--bootstrap is {self.bootstrap}", where="--bootstrap", fix="draws, from 10 to 1e6")
         if self.bootstrap is not None and self.uncertainty in ("wald", "profile"):

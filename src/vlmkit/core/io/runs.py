@@ -81,11 +81,15 @@ def read_csv(path: Path) -> list[Record]:
         encoding = "utf16" if handle.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf8"
     try:
         table = csv.read_csv(path, read_options=csv.ReadOptions(encoding=encoding))
-        return list(table.rename_columns([name.strip() for name in table.column_names]).to_pylist())
+        names = [name.strip() for name in table.column_names]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is None:
+            return list(table.rename_columns(names).to_pylist())
     except (pa.ArrowInvalid, UnicodeError) as error:
         raise InputError(
             f"not a csv table: {error}", where=str(path), fix="one line of names, then one a run, in UTF-8"
         ) from error
+    raise InputError(f"there are several columns '{twice}'", where=str(path), fix="give each its own name")
 
 
 def scalar_columns(table: pa.Table) -> pa.Table:

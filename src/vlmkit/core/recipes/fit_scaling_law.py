@@ -13,10 +13,10 @@ from vlmkit.core.io.artifacts import find
 from vlmkit.core.io.tables import read_tables
 from vlmkit.core.scaling import published
 from vlmkit.core.scaling.bootstrap import Draws
-from vlmkit.core.scaling.cautions import Ranges, of_freedom
+from vlmkit.core.scaling.cautions import Ranges, of_freedom, of_signs
 from vlmkit.core.scaling.evidence import Evidence, Places
 from vlmkit.core.scaling.fitting import Fit, from_json
-from vlmkit.core.scaling.laws import LAWS, law_of
+from vlmkit.core.scaling.laws import DOWNSTREAM_LAWS, LAWS, law_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def read_law(word: str, *, level: float) -> Stored:
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         if "fit" not in stored:
-            return alone(bare(stored), level)
+            return alone(bare(stored), level, bare_error(stored))
         names = tuple(str(name) for name in stored["names"])
         if len(names) != len(stored["fit"]["points"]["y"]):
             raise ValueError(f"{len(names)} names for {len(stored['fit']['points']['y'])} points")
@@ -60,9 +60,9 @@ def read_law(word: str, *, level: float) -> Stored:
         ) from fault
 
 
-def alone(law: Fit, level: float) -> Stored:
-    """A law without its runs."""
-    return Stored(Evidence(law, level=level), {}, cautions=tuple(of_freedom(law, level=level)))
+def alone(law: Fit, level: float, error: Fit | None = None) -> Stored:
+    """A law without its runs, perhaps with a downstream one."""
+    return Stored(Evidence(law, error, level=level), {}, cautions=(*of_freedom(law, level=level), *of_signs(law)))
 
 
 def places(words: tuple[str, ...]) -> Places:
@@ -83,6 +83,19 @@ def bare(stored: dict[str, object]) -> Fit:
     if not all(map(math.isfinite, numbers.values())):
         raise ValueError("a parameter is not a finite number")
     return published.published(law_of(law, over), numbers)
+
+
+def bare_error(stored: dict[str, object]) -> Fit | None:
+    """The downstream law whose parameters stand under `downstream` in the parameters, as fits print them."""
+    params = stored["params"]
+    numbers = params.get("downstream") if isinstance(params, dict) else None
+    if numbers is None:
+        return None
+    for law in DOWNSTREAM_LAWS.values():
+        if set(law.parameters) <= set(numbers):
+            return published.published(law, {name: float(numbers[name]) for name in law.parameters})
+    known = "; ".join(", ".join(law.parameters) for law in DOWNSTREAM_LAWS.values())
+    raise InputError("these are the parameters of no downstream law", where="params.downstream", fix=known)
 
 
 def evidence(file: Path, stored: dict[str, object], level: float) -> Evidence:

@@ -75,6 +75,11 @@ def known(table: Columns, chance: dict[str, float], rows: np.ndarray) -> dict[st
             where=f"columns {PREFIX}<task>; baselines of {', '.join(sorted(chance)[:5]) or 'none'}",
             fix="name the table of chance accuracies with --baselines",
         )
+    for name, values in found.items():
+        odd = values[(values < 0) | (values > 1)]
+        if odd.size:
+            fix = "errors are fractions of 1: divide percents by 100"
+            raise InputError(f"{PREFIX}{name} is {odd[0]:g}", where=f"column {PREFIX}{name}", fix=fix)
     return found
 
 

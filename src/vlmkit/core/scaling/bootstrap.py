@@ -18,7 +18,7 @@ from vlmkit.core.scaling.curves import Problem, objective_of, rows_of, values_at
 from vlmkit.core.scaling.fitting import Fit
 from vlmkit.core.scaling.laws import box
 from vlmkit.core.scaling.solver import solve, unknown
-from vlmkit.core.scaling.wald import LOGARITHMIC, Ends, Prediction, freedom, influence, quantile
+from vlmkit.core.scaling.wald import LOGARITHMIC, Ends, Prediction, covariance_factor, freedom, influence, quantile
 
 Kind = Literal["auto", "pairs", "residual", "wild", "cluster"]
 FEW = 30  # below so many points pairs are no good
@@ -49,10 +49,10 @@ class Draws:
 
 def kind_of(kind: Kind, problem: Problem) -> str:
     """The kind that `auto` stands for."""
+    if problem.cluster is not None and kind in ("auto", "pairs"):
+        return "cluster"
     if kind != "auto":
         return kind
-    if problem.cluster is not None:
-        return "cluster"
     return "pairs" if problem.y.size >= FEW else "residual"
 
 
@@ -68,7 +68,7 @@ def joint(fits: Sequence[Fit], names: Sequence[np.ndarray], *, count: int, kind:
     names[f] (N,) are the numbers of the runs (or of their clusters) of fit f, in the order of its problem.
     """
     chosen = {kind_of(kind, one.problem) for one in fits}
-    if chosen <= {"pairs", "cluster"} and all(one.dof > 0 for one in fits) and count:
+    if chosen <= {"pairs", "cluster"} and all(map(drawable, fits)) and count:
         every = np.unique(np.concatenate(names))
         weights = resample(len(every), count, seed)
         return [
@@ -78,9 +78,14 @@ def joint(fits: Sequence[Fit], names: Sequence[np.ndarray], *, count: int, kind:
     return [alone(one, count=count, kind=kind_of(kind, one.problem), seed=seed + at) for at, one in enumerate(fits)]
 
 
+def drawable(fitted: Fit) -> bool:
+    """Whether draws would tell anything: points beyond the parameters, which they determine."""
+    return covariance_factor(fitted) is not None
+
+
 def alone(fitted: Fit, *, count: int, kind: str, seed: int) -> Draws:
     """Draws of one law by itself."""
-    if fitted.dof <= 0 or count == 0:
+    if not drawable(fitted) or count == 0:
         return Draws(kind, np.zeros((0, len(fitted.solution))), np.zeros(0), 0, 0.0)
     if kind in ("pairs", "cluster"):
         groups = fitted.order if fitted.problem.cluster is None else fitted.problem.cluster
@@ -111,7 +116,8 @@ def renew(fitted: Fit, kind: str, count: int, seed: int) -> np.ndarray:
     law = values_at(problem.law, fitted.solution, problem.x)
     r = -widened(fitted)  # data minus law
     if kind == "residual":
-        noise = (r - r.mean())[generator.randint(0, r.size, (count, r.size))]
+        middle = r.mean() if problem.loss == "lsq" else 0.0  # a robust law lies where outliers do not draw the mean
+        noise = (r - middle)[generator.randint(0, r.size, (count, r.size))]
     else:
         groups = np.arange(r.size) if problem.cluster is None else problem.cluster
         names, at = np.unique(groups, return_inverse=True)

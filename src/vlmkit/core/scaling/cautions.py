@@ -9,8 +9,8 @@ from vlmkit.core.scaling.evidence import Evidence, Places
 from vlmkit.core.scaling.fitting import Fit
 from vlmkit.core.scaling.influence import Influence
 from vlmkit.core.scaling.points import Points, together
-from vlmkit.core.scaling.terms import power
-from vlmkit.core.scaling.wald import covariance_factor, freedom, quantile
+from vlmkit.core.scaling.terms import power, sigmoid
+from vlmkit.core.scaling.wald import LOGARITHMIC, covariance_factor, freedom, intervals, quantile
 
 FEW_DOF = 2
 FEW_PAIRS = 30
@@ -18,6 +18,7 @@ DECADES = 0.5  # extrapolation beyond the fit that is worth a word
 SPREAD = 1.1  # a ratio of multipliers that a law of C alone cannot take for one
 SETTLED = 1e-4  # relative, by which a last step may still move a parameter
 APART = 0.1  # of a logarithm, by which N and D have to move apart
+WIDE = 10.0  # times the lower end of a factor's interval
 GAP = 1e-6  # relative, by which a draw of the bootstrap may miss its optimum
 Ranges = Mapping[str, tuple[float, float]]
 SIGNS = {  # what a law needs above zero, or with a minus below it, to mean what it says
@@ -30,6 +31,28 @@ SIGNS = {  # what a law needs above zero, or with a minus below it, to mean what
     "sigmoid": ("-a", "k"),
     "log-accuracy": ("A",),
 }
+TOPICS = {  # a word of a warning, and what it is about
+    "of freedom": "how little the runs say of their own error",
+    "not follow": "outliers",
+    "beyond the fitted": "extrapolation",
+    "lies outside": "missed targets",
+    "among the fitted": "targets that were fitted",
+    "edge of what": "parameters that the runs do not determine",
+    "not determine": "parameters that the runs do not determine",
+    "lost its meaning": "a term that has lost its meaning",
+    "has not settled": "a fit that has not settled",
+    "in the fitted runs, to": "sizes and tokens that grow in step",
+    " rows (row": "a table that contradicts itself",
+    "local minima": "several minima",
+    "moves by": "a term that hardly moves",
+    "draw": "the bootstrap",
+    "Wald's": "intervals of another kind",
+    "no accuracy": "plateaus that the runs do not show",
+    "fraction of 1": "errors that are no fractions",
+    "several points each": "runs that count several times",
+    "datasets": "runs of several training sets",
+    "of compute alone": "runs of several numbers of tokens a parameter",
+}
 
 
 def of_fit(evidence: Evidence, fitted: Fit) -> Iterator[str]:
@@ -39,19 +62,33 @@ def of_fit(evidence: Evidence, fitted: Fit) -> Iterator[str]:
     for name in fitted.certificate.bounds:
         yield f"{what} ends on the edge of what was searched ({name}): the points do not determine it"
     yield from of_settling(fitted)
+    yield from of_signs(fitted)
+    if fitted.certificate.local_minima > 1:
+        yield f"{what} has {fitted.certificate.local_minima} local minima; the best one is reported"
+    if freedom(fitted) > 0 and covariance_factor(fitted) is None:
+        yield f"{what} does not determine all its parameters: there are no intervals"
+    if evidence.how == "profile" and fitted.law.terms[0].shape is sigmoid:
+        yield f"the intervals of {what} are Wald's: a sigmoid's profile cannot be followed"
+    yield from of_spread(fitted, evidence.level)
+    yield from weak_terms(fitted)
+    if evidence.draws:
+        yield from of_bootstrap(evidence, fitted)
+
+
+def of_signs(fitted: Fit) -> Iterator[str]:
+    """Parameters with which a law no longer means what it says, and plateaus where no accuracy can be."""
+    what = name_of(fitted)
     for sign in SIGNS[fitted.law.name]:
         name, wanted = sign.removeprefix("-"), "negative" if sign.startswith("-") else "positive"
         value = fitted.values[name]
         if not (value < 0 if wanted == "negative" else value > 0):
             yield f"{name} = {value:.3g} of {what} is not {wanted}: the law has lost its meaning, do not extrapolate"
-    if fitted.certificate.local_minima > 1:
-        yield f"{what} has {fitted.certificate.local_minima} local minima; the best one is reported"
-    if freedom(fitted) > 0 and covariance_factor(fitted) is None:
-        yield f"{what} does not determine all its parameters: there are no intervals"
-    yield from of_spread(fitted)
-    yield from weak_terms(fitted)
-    if evidence.draws:
-        yield from of_bootstrap(evidence, fitted)
+    for name in ("b", "floor") if fitted.law.name == "sigmoid" else ():
+        if not 0 <= fitted.values[name] <= 1:
+            yield (
+                f"{name} = {fitted.values[name]:.3g} of {what} is no accuracy: the points do not show this plateau, "
+                "and do not determine where it lies"
+            )
 
 
 def of_settling(fitted: Fit) -> Iterator[str]:
@@ -85,12 +122,18 @@ def of_freedom(fitted: Fit, *, level: float) -> Iterator[str]:
         )
 
 
-def of_spread(fitted: Fit) -> Iterator[str]:
+def vague(fitted: Fit, level: float) -> bool:
+    """Whether the points leave a factor of the law open by a factor of WIDE."""
+    ends = [intervals(fitted, level=level)[name] for name in LOGARITHMIC if name in fitted.law.parameters]
+    return any(one is None or not one[0] > 0 or one[1] > WIDE * one[0] for one in ends)
+
+
+def of_spread(fitted: Fit, level: float) -> Iterator[str]:
     """Sizes and tokens that grow in step."""
     if fitted.law.over != ("N", "D") or fitted.n < 3:
         return
     slope, apart = together(*fitted.problem.x)
-    if apart < APART:
+    if apart < APART and slope > 0 and vague(fitted, level):
         line = "as N" if abs(slope - 1) < 0.005 else f"as N^{slope:.2f}"
         yield (
             f"D goes {line} in the fitted runs, to {apart:.1%}: their two terms can hardly be told apart; the law may "
@@ -160,6 +203,13 @@ def of_repeats(known: Points, clustered: bool) -> Iterator[str]:
             f"{len(several)} names stand for several points each ({several[0]}, …): if they are one run's checkpoints, "
             "the intervals are too narrow without --cluster name"
         )
+
+
+def of_fractions(name: str, errors: Points) -> Iterator[str]:
+    """Errors are fractions of one."""
+    low, high = float(errors.value.min()), float(errors.value.max())
+    if low < 0 or high > 1:
+        yield f"{name} goes from {low:.3g} to {high:.3g}, but an error is a fraction of 1: divide percents by 100"
 
 
 def of_datasets(trained_on: np.ndarray | None) -> Iterator[str]:
@@ -252,3 +302,9 @@ def of_targets(targets: Sequence[Mapping[str, object]], *, fitted: set[str]) -> 
 def bound(end: object) -> str:
     """An end of an interval; an open one is said to be so."""
     return f"{end:.4g}" if isinstance(end, float) else "open"
+
+
+def topics(notes: Sequence[str]) -> list[str]:
+    """What warnings are about, each matter once."""
+    found = [next((topic for word, topic in TOPICS.items() if word in note), "what it says") for note in notes]
+    return list(dict.fromkeys(found))

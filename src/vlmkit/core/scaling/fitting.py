@@ -63,9 +63,7 @@ class Fit:
         count where the loss is one that they do not bend."""
         if self.dof <= 0:
             return None
-        kept = np.ones(self.n, bool)
-        if self.problem.loss != "lsq" and self.dof >= LEAST_FREEDOM:
-            kept = np.abs(self.residuals) <= OUTLYING * deviation(self.residuals, self.dof)
+        kept = following(self.problem, self.residuals)
         noise = float(np.sum(self.residuals[kept] ** 2)) / (self.dof - int((~kept).sum()))
         return max(noise, resolution(self.problem) ** 2)
 
@@ -84,6 +82,15 @@ class Fit:
         """What the law says (N,) at variables x (T, N)."""
         with np.errstate(all="ignore"):  # far outside the points a law may overflow: then there is no number
             return values_at(self.law, self.solution, x - self.centre[:, None])
+
+
+def following(problem: Problem, r: np.ndarray) -> np.ndarray:
+    """Which points (N,) follow the law of the majority, by their residuals r (N,): all with least squares, which an
+    outlier bends, and where they are too few to tell."""
+    spare = r.size - problem.law.num_parameters
+    if problem.loss == "lsq" or spare < LEAST_FREEDOM:
+        return np.ones(r.size, bool)
+    return np.asarray(np.abs(r) <= OUTLYING * deviation(r, spare))
 
 
 def deviation(r: np.ndarray, spare: int) -> float:

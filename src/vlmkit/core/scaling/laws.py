@@ -132,8 +132,14 @@ def name_exponential(solution: np.ndarray, centre: np.ndarray) -> Values:
 
 def name_sigmoid(solution: np.ndarray, centre: np.ndarray) -> Values:
     """1 - Err = b + a / (1 + exp(-k (L - L_0))), a < 0: from b at low losses down to a + b at high ones."""
-    constant, (rise,), (k, middle) = parts(1, solution)
+    constant, (scaled,), (k, middle) = parts(1, solution)
+    rise = scaled * (1 + np.exp(k * middle))  # the column is one at the centre
     return {"a": -rise, "b": 1 - constant, "k": k, "L_0": middle + centre[0], "floor": 1 - constant - rise}
+
+
+def sigmoid_solution(p: Mapping[str, float]) -> list[float]:
+    """From a, b, k, L_0."""
+    return [1 - p["b"], -p["a"] / (1 + np.exp(p["k"] * p["L_0"])), p["k"], p["L_0"]]
 
 
 def name_complement(solution: np.ndarray, centre: np.ndarray) -> Values:
@@ -174,7 +180,7 @@ EXPONENTIAL = Law(
 SIGMOID = Law(
     "sigmoid", ("L",), (Term(sigmoid, (0,), (0, 1)),), ("a", "b", "k", "L_0"),
     "1 - Err(L) = b + a / (1 + exp(-k (L - L_0)))", name_sigmoid,
-    lambda p: [1 - p["b"], -p["a"], p["k"], p["L_0"]],
+    sigmoid_solution,
 )  # fmt: skip
 LOG_ACCURACY = Law(
     "log-accuracy", ("C",), (Term(identity, (0,), ()),), ("A", "alpha"), "-ln(1 - Err(C)) = A C^-alpha",

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from vlmkit.core.scaling.cautions import topics
 from vlmkit.core.scaling.narrative import Values, certified, fitted, method
 
 STYLE = """
@@ -41,25 +42,6 @@ dt { font-weight: 600; margin-top: .5rem; } dd { margin: 0; } summary { cursor: 
 NOTHING = "–"
 PROBABLE = 0.05  # a probability below it is called a sign
 MOST_ROWS = 500  # runs that the page lists
-TOPICS = {  # a word of a warning, and what it is about
-    "of freedom": "how little the runs say of their own error",
-    "not follow": "outliers",
-    "beyond the fitted": "extrapolation",
-    "lies outside": "missed targets",
-    "among the fitted": "targets that were fitted",
-    "edge of what": "parameters that the runs do not determine",
-    "not determine": "parameters that the runs do not determine",
-    "lost its meaning": "a term that has lost its meaning",
-    "has not settled": "a fit that has not settled",
-    "in the fitted runs, to": "sizes and tokens that grow in step",
-    " rows (row": "a table that contradicts itself",
-    "local minima": "several minima",
-    "moves by": "a term that hardly moves",
-    "draw": "the bootstrap",
-    "several points each": "runs that count several times",
-    "datasets": "runs of several training sets",
-    "of compute alone": "runs of several numbers of tokens a parameter",
-}
 VALUES = "true", "predicted", "low", "high", "relative_error", "inside"
 
 
@@ -132,12 +114,6 @@ def judged(rows: Sequence[Values], prefix: str, what: str) -> str:
     lie = f"lie{'s' * (sum(verdicts) == 1)} inside {'its interval' if sum(verdicts) == 1 else 'their intervals'}"
     count = "all" if all(verdicts) and len(verdicts) > 1 else sum(verdicts) or "none"
     return f"Of {whole} with a known {what}, {count} {lie}; {worst}."
-
-
-def topics(notes: Sequence[str]) -> list[str]:
-    """What warnings are about, each matter once."""
-    found = [next((topic for word, topic in TOPICS.items() if word in note), "what it says") for note in notes]
-    return list(dict.fromkeys(found))
 
 
 def warned(notes: Sequence[str]) -> Iterator[str]:

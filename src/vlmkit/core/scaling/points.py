@@ -105,6 +105,8 @@ def derive(full: dict[str, np.ndarray]) -> None:
         full["N"] = full["D"] / full["M"]
     elif "N" not in known and known >= {"C", "D"}:
         full["N"] = full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["D"])
+    elif "N" not in known and known >= {"C", "M"}:
+        full["N"] = np.sqrt(full["C"] / (FLOPS_PER_PARAMETER_AND_TOKEN * full["M"]))
     if "N" in full and "D" not in known:
         if "M" in known:
             full["D"] = full["M"] * full["N"]
@@ -207,7 +209,7 @@ def check_spread(runs: Points, value: str, law: Law) -> None:
             )
     if law.over == ("N", "D") and len(runs.names) > 2:
         slope, apart = together(np.log(runs.size), np.log(runs.tokens))
-        if apart <= SAME:
+        if apart <= SAME and slope > 0:  # where one grows as the other shrinks, one term rises and one falls
             one = abs(slope - 1) < SAME
             line = f"M is {runs.multiplier[0]:g}" if one else f"D goes as N^{slope:.3g}"
             raise InputError(

@@ -3,7 +3,8 @@
 The interval of a quantity g holds each v for which the best solution with g = v has an objective at most
 kappa t^2 / 2 above the optimum (Venzon and Moolgavkar 1988, with t for chi because the noise is estimated); kappa is
 the noise variance with least squares, E[psi^2] / E[psi'] with robust losses. For a new run its noise e is one more
-unknown, at the price of e^2. Where the objective never rises so far, the interval is open: an end is infinite.
+unknown, at the price of e^2. Where the objective never rises so far, the interval is open: an end is infinite. A
+sigmoid's valleys, along which slope and middle trade, bend too far to be followed: its intervals are Wald's.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from vlmkit.core.scaling.curves import jets
 from vlmkit.core.scaling.fitting import Fit
 from vlmkit.core.scaling.newton import Box
 from vlmkit.core.scaling.solver import box_of, evaluate
+from vlmkit.core.scaling.terms import sigmoid
 from vlmkit.core.scaling.wald import (
     LOGARITHMIC,
     Ends,
@@ -80,7 +82,7 @@ def tuning(fitted: Fit) -> float:
 @np.errstate(all="ignore")
 def intervals(fitted: Fit, *, level: float) -> dict[str, Ends | None]:
     """The interval of every parameter and derived value; an end is infinite where it is open, None where none is."""
-    if fitted.exact:  # there is no hill to climb
+    if fitted.exact or fitted.law.terms[0].shape is sigmoid:  # no hill to climb, or valleys too bent to follow
         return wald.intervals(fitted, level=level)
     around = hill(fitted, new=False)
     if around is None:

@@ -27,6 +27,8 @@ from vlmkit.core.scaling.newton import ROUNDING, STEPS, Box, State, descend, ste
 
 POLISHED = 6  # the best minima of the scan are polished
 MOST_STEPS = 2000  # of the best of them
+VERTICES = 60  # linear programs on the way to a least absolute solution
+SETTLED = 1e-9  # relative, of a step that is none
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Certificate:
     local_minima: int
     gap: float
     next_objective: float | None
-    gradient: float  # the largest step that Newton's method would still take, relative
+    gradient: float  # the largest step that would still be taken, relative
     bounds: tuple[str, ...]  # parameters whose exponents lie on the edge of the scan
 
 
@@ -49,16 +51,20 @@ def solve(problem: Problem) -> tuple[np.ndarray, Certificate]:
     polished = [polish(problem, start) for start in starts]
     polished.sort(key=lambda found: found[0])
     objective, solution = polished[0]
-    if problem.loss != "lad":  # along a flat valley the way is long
+    if problem.loss == "lad":
+        objective, solution, left = walk(problem, solution)
+    else:  # along a flat valley the way is long
         objective, solution = polish(problem, solution, steps=MOST_STEPS)
-    others = [value for value, _ in polished[1:] if value > objective * (1 + 1e-6)]
+        left = newton_step(problem, solution)
+    least = max(objective * (1 + 1e-6), unknown(problem))
+    others = [value for value, _ in polished[1:] if value > least]
     certificate = Certificate(
         scan_points=scan_points,
         scan_minima=scan_minima,
         local_minima=1 + len(set(np.round(np.log(others), 6))),
         gap=max(0.0, best_scanned - objective) / max(objective, unknown(problem)),
         next_objective=min(others) if others else None,
-        gradient=newton_step(problem, solution),
+        gradient=left,
         bounds=edges(problem, solution),
     )
     return solution, certificate
@@ -170,6 +176,53 @@ def interpolate(problem: Problem, start: np.ndarray) -> tuple[float, np.ndarray]
     return (reached, solution) if reached <= best else (best, start)
 
 
+def walk(problem: Problem, start: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """From vertex to vertex to a least absolute solution: its objective, the solution, and the largest relative step
+    that the last linear program would still take.
+
+    Each step is the least absolute solution of the law's linearisation within a radius (a linear program), which grows
+    when the objective falls by it and shrinks when it does not.
+    """
+    solution, best, limits = start, objective_of(problem, start), box_of(problem)
+    unit = np.maximum(np.abs(start), 1e-12)
+    radius, left = 0.1, np.inf
+    for _ in range(VERTICES):
+        move = linear_step(problem, solution, unit * radius, limits)
+        if move is None:
+            break
+        left = float(np.max(np.abs(move) / np.maximum(np.abs(solution), 1e-12)))
+        if left <= SETTLED:
+            break
+        with np.errstate(all="ignore"):
+            trial = limits.clip(solution + move)
+            reached = objective_of(problem, trial)
+        if reached < best * (1 - ROUNDING):
+            solution, best, radius = trial, reached, min(2 * radius, 1.0)
+        else:
+            radius /= 4
+    better, vertex = interpolate(problem, solution)
+    return (better, vertex, left) if better <= best else (best, solution, left)
+
+
+def linear_step(problem: Problem, solution: np.ndarray, radius: np.ndarray, limits: Box) -> np.ndarray | None:
+    """The step (P,) within a radius (P,) to the least absolute residuals of the law's linearisation; None without."""
+    from scipy.optimize import linprog
+    from scipy.sparse import bmat, eye
+
+    r, rows = residuals(problem, solution), rows_of(problem, solution)
+    if not (np.isfinite(r).all() and np.isfinite(rows).all()):
+        return None
+    scaled, unit = rows * radius, float(np.abs(r).max()) or 1.0
+    low = np.maximum((limits.low - solution) / radius, -1.0)
+    high = np.minimum((limits.high - solution) / radius, 1.0)
+    n, count = scaled.shape
+    table = bmat([[scaled / unit, -eye(n)], [-scaled / unit, -eye(n)]], format="csc")
+    bounds = [*zip(low, high, strict=True), *[(0.0, None)] * n]
+    cost = np.concatenate([np.zeros(count), np.ones(n)])
+    found = linprog(cost, A_ub=table, b_ub=np.concatenate([-r, r]) / unit, bounds=bounds, method="highs")
+    return np.asarray(found.x[:count] * radius) if found.status == 0 else None
+
+
 def box_of(problem: Problem) -> Box:
     """Theta stays within what was scanned; the coefficients are free."""
     low, high = box(problem.law, problem.x)
@@ -179,8 +232,6 @@ def box_of(problem: Problem) -> Box:
 
 def newton_step(problem: Problem, solution: np.ndarray) -> float:
     """The largest relative change that another Newton step would make."""
-    if problem.loss == "lad":
-        return 0.0
     state = evaluate(problem, solution)
     moved = step(state, state.newton, box_of(problem).free(solution, state.gradient), 0.0)
     return float(np.max(np.abs(moved) / np.maximum(np.abs(solution), 1e-12)))

@@ -174,8 +174,6 @@ def gather(
     known = [one for one in fits if one is not None]
     rows = [study.fitted, study.errors_fitted][: len(known)]
     labels = np.arange(len(study.runs.names)) if study.clusters is None else study.clusters
-    if kind == "cluster" and study.clusters is None:
-        raise InputError("there are no clusters", where="--bootstrap-kind", fix="name their column: --cluster COLUMN")
     names = [labels[row][one.order] for row, one in zip(rows, known, strict=True)]
     count = min(UNASKED, MOST_FITTED // max(one.n for one in known)) if draws is None else draws
     found = bootstrap.joint(known, names, count=count, kind=kind, seed=seed)
@@ -188,7 +186,8 @@ def judge(study: Study, evidence: Evidence, weight: Influence) -> list[str]:
     notes = [*study.notes, *cautions.of_fit(evidence, law), *cautions.of_influence(known, weight, law)]
     notes += [*cautions.of_compute(law, known), *cautions.of_repeats(known, study.clusters is not None)]
     notes += cautions.of_datasets(None if study.datasets is None else study.datasets[study.fitted])
-    if evidence.error is not None:
+    if evidence.error is not None and study.errors is not None:
+        notes += cautions.of_fractions(study.error, study.errors[study.errors_fitted])
         notes += cautions.of_fit(evidence, evidence.error)
         notes += cautions.of_compute(evidence.error, study.runs[study.errors_fitted])
     return notes

@@ -24,21 +24,26 @@ def power(theta: np.ndarray, x: np.ndarray, order: int = 0) -> Jet:
 
 
 def sigmoid(theta: np.ndarray, x: np.ndarray, order: int = 0) -> Jet:
-    """1 / (1 + exp(-k (x - m))) for theta = (k, m)."""
-    from scipy.special import expit
+    """s(k (x - m)) / s(-k m) for theta = (k, m), with the logistic function s: one at x = 0, whatever the middle m, so
+    that far from its middle, where it is exp(k x), the law keeps its digits and does not depend on m."""
+    from scipy.special import log_expit
 
-    k, away = theta[:, :1], x[0] - theta[:, 1:]
-    phi = expit(k * away)
+    k, m = theta[:, :1], theta[:, 1:]
+    away = x[0] - m
+    along, middle = log_expit(k * away), log_expit(-k * m)
+    phi = np.exp(along - middle)
     if not order:
         return (phi,)
-    bell = phi * (1 - phi)
-    inner = np.stack([away, np.broadcast_to(-k, away.shape)], axis=1)  # d(k (x - m)) by k and m
+    s, s0 = np.exp(along), np.exp(middle)
+    by_k, by_m = (1 - s) * away + (1 - s0) * m, k * (s - s0)  # of the logarithm
+    inner = np.stack([by_k, by_m], axis=1)
     if order == 1:
-        return phi, bell[:, None] * inner
-    bend = (bell * (1 - 2 * phi))[:, None, None] * inner[:, :, None] * inner[:, None]
-    bend[:, 0, 1] -= bell
-    bend[:, 1, 0] -= bell
-    return phi, bell[:, None] * inner, bend
+        return phi, phi[:, None] * inner
+    bell, bell0 = s * (1 - s), s0 * (1 - s0)
+    mixed = k * (bell * away + bell0 * m) + s - s0
+    rows = [bell0 * m**2 - bell * away**2, mixed, mixed, k**2 * (bell0 - bell)]
+    curved = np.stack(rows, axis=1).reshape(len(theta), 2, 2, -1)
+    return phi, phi[:, None] * inner, phi[:, None, None] * (inner[:, :, None] * inner[:, None] + curved)
 
 
 def crossover(theta: np.ndarray, x: np.ndarray, order: int = 0) -> Jet:

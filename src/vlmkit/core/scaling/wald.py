@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlmkit.core.scaling.curves import Problem, jets, resolution, rows_of
-from vlmkit.core.scaling.fitting import Fit
+from vlmkit.core.scaling.fitting import Fit, following
 
 FEW = 30  # fewer residuals are taken to be spread alike, and normal: the sandwich needs more
 LOGARITHMIC = {"a", "b", "A", "B", "M_star", "k", "N_c", "D_c"}  # positive factors, off by orders of magnitude
@@ -106,10 +106,11 @@ def influence(problem: Problem, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def alike(problem: Problem, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`influence` where residuals are few, and taken as normal: a density of theirs about zero would be far too high,
     for a robust fit passes through about as many points as it has parameters, whatever the noise."""
-    spare = max(1, r.size - problem.law.num_parameters)
-    scale = max(float(np.abs(r).sum()) * math.sqrt(math.pi / 2 / r.size / spare), resolution(problem))
+    known = r[following(problem, r)]
+    spare = max(1, known.size - problem.law.num_parameters)
+    scale = max(float(np.abs(known).sum()) * math.sqrt(math.pi / 2 / known.size / spare), resolution(problem))
     if problem.loss == "lad":
-        return np.full_like(r, math.sqrt(spare / r.size)), np.full_like(r, math.sqrt(2 / math.pi) / scale)
+        return np.full_like(r, math.sqrt(spare / known.size)), np.full_like(r, math.sqrt(2 / math.pi) / scale)
     force = np.minimum(np.abs(r), problem.delta)
     stiffness = math.erf(problem.delta / scale / math.sqrt(2))
     return np.full_like(r, np.sqrt(np.mean(force**2))), np.full_like(r, stiffness)
