@@ -1,6 +1,7 @@
 """Laws, their derivatives, and fits against published numbers, exact answers and invariances."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from scaling_runs import LEVEL, TRUTH, fit_rows, fit_to, five, grid, places, row
 from vlmkit.core.errors import InputError
 from vlmkit.core.scaling import cautions
 from vlmkit.core.scaling.curves import Problem, curve, objective_of, residuals, rows_of
+from vlmkit.core.scaling.diagnostics import diagnose
 from vlmkit.core.scaling.evidence import Evidence, Places
 from vlmkit.core.scaling.fitting import digest, fit, from_json, published, to_json
 from vlmkit.core.scaling.laws import (
@@ -392,6 +394,12 @@ def test_a_single_isoflop_profile_tells_both_terms_apart():
     found = fit_laws(study, law=CHINCHILLA, error_law=EXPONENTIAL, method=Method("lsq", 1e-3, "raw"))[0]
     for name, value in TRUTH.items():
         assert found.values[name] == pytest.approx(value, rel=1e-5)
+    noisy = fit_to(
+        CHINCHILLA, size, tokens, y * np.exp(1e-3 * np.random.default_rng(0).standard_normal(15)), space="log"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert 0 < diagnose(noisy)["breusch_pagan_p"] <= 1
 
 
 def test_a_sigmoid_whose_plateau_is_not_seen_keeps_its_digits_and_says_so():

@@ -5,6 +5,7 @@ import numpy as np
 from vlmkit.core.scaling.fitting import Fit
 
 FEW_DOF = 4  # fewer are too few for either test
+SAME = 1e-9  # relative, of a direction in which the variables do not vary
 
 
 def diagnose(fitted: Fit) -> dict[str, float | None]:
@@ -16,7 +17,8 @@ def diagnose(fitted: Fit) -> dict[str, float | None]:
     from statsmodels.stats.stattools import jarque_bera
     from statsmodels.tools.tools import add_constant
 
-    variables = add_constant(fitted.problem.x.T, has_constant="add")
+    axes, lengths, _ = np.linalg.svd(fitted.problem.x.T, full_matrices=False)  # N and D may move on one line
+    variables = add_constant(axes[:, lengths > SAME * lengths[0]], has_constant="add")
     uneven = het_breuschpagan(fitted.residuals, variables)[1]
     _, normal, skew, kurtosis = jarque_bera(fitted.residuals)
     found = {"breusch_pagan_p": uneven, "jarque_bera_p": normal, "skew": skew, "kurtosis": kurtosis}
