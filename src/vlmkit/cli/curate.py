@@ -2,8 +2,17 @@
 
 from vlmkit.cli.options import actions, command
 from vlmkit.core.configs.curate import CurateConfig
+from vlmkit.core.configs.curate_quality import TrainQualityConfig
 
 app = actions("curate", default="run")
+
+
+@command(app, TrainQualityConfig)
+def train_quality(config: TrainQualityConfig) -> object:
+    """Train a quality classifier."""
+    from vlmkit.core.recipes.curate_quality import run
+
+    return run(config)
 
 
 @command(app, CurateConfig)

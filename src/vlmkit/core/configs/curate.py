@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from vlmkit.core.configs.fields import COMPUTE, INPUTS, Action, argument, option
 from vlmkit.core.errors import InputError, nearest
 
-STAGES = ("extract", "language", "heuristics", "dedup", "tokenize")
+STAGES = ("extract", "language", "heuristics", "dedup", "quality", "tokenize")
 DEDUPS = ("exact", "minhash")
 
 
@@ -31,7 +31,9 @@ class CurateConfig(Action):
 
     inputs: tuple[Path, ...] = argument(help="Archives, pages, tables or text, or folders of them.", metavar="INPUT")
     stages: tuple[str, ...] = option(
-        (), help="Stages to run, of extract,language,heuristics,dedup,tokenize; default: all that have what they need."
+        (),
+        help="Stages to run, of extract,language,heuristics,dedup,quality,tokenize; default: all that have what they "
+        "need.",
     )
     recipe: str = option(
         "dclm", help="Rules: dclm (DCLM-Baseline without bans of addresses), or a YAML file of DCLM's kind, whose "
@@ -52,6 +54,13 @@ class CurateConfig(Action):
     )
     dedup: tuple[str, ...] = option(DEDUPS, help="Ways to find duplicates, of exact,minhash.")
     similarity: float = option(0.7, help="Jaccard similarity of word 5-grams from which minhash drops a page.")
+    quality_model: Path | None = option(
+        None, help="fastText classifier of quality: a .bin, or what train-quality wrote.", eats=("classifier",),
+        metavar="FILE|DIR",
+    )  # fmt: skip
+    quality_label: str = option("hq", help="The classifier's label of good pages.")
+    quality_threshold: float | None = option(None, help="Keep scores at or above it (DCLM's own classifier: 0.018112).")
+    quality_keep: float | None = option(None, help="Keep this share of the documents, the best first.")
     tokenizer: str | None = option(
         None, help="Write tokens by this tokenizer: a folder, or 'train' for one of these documents.",
         metavar="DIR|train", maybe_path=True,
@@ -83,6 +92,7 @@ class CurateConfig(Action):
                 where="--tokenizer",
                 fix="name a folder that holds tokenizer.json, or: --tokenizer train",
             )
+        self.check_quality()
         if not self.language:
             raise InputError("no language is named", where="--language", fix="--language en")
         if self.vocab_size > 1 << 20:
@@ -93,6 +103,22 @@ class CurateConfig(Action):
             raise InputError(
                 f"a vocabulary of {self.vocab_size} is too small", where="--vocab-size", fix="257 or more: every byte"
             )
+
+    def check_quality(self) -> None:
+        """Refuse a bound without a classifier, a classifier without a bound, and two bounds."""
+        bounds = [name for name in ("threshold", "keep") if getattr(self, f"quality_{name}") is not None]
+        if self.quality_model is None:
+            if bounds or "quality" in self.stages:
+                where = f"--quality-{bounds[0]}" if bounds else "--stages"
+                raise InputError("the stage quality needs a classifier", where=where, fix="--quality-model FILE")
+            return
+        if len(bounds) != 1:
+            raise InputError(
+                f"{len(bounds)} bounds of quality are given", where="--quality-model",
+                fix="one of --quality-keep 0.1 and --quality-threshold 0.018112",
+            )  # fmt: skip
+        if self.quality_keep is not None and not 0 < self.quality_keep <= 1:
+            raise InputError(f"{self.quality_keep:g} is no share", where="--quality-keep", fix="above 0, up to 1")
 
 
 def _known(name: str, words: tuple[str, ...], known: tuple[str, ...]) -> None:

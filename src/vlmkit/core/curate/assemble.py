@@ -14,6 +14,7 @@ import pyarrow as pa
 from vlmkit.core.curate import minhash
 from vlmkit.core.curate.dedup import Matches, candidates, exact_matches, near_matches
 from vlmkit.core.curate.parts import Done
+from vlmkit.core.curate.quality import good_enough
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.curate.work import Tally, dropped_row
 from vlmkit.core.io.progress import log, progress
@@ -23,14 +24,29 @@ from vlmkit.core.io.tables import from_rows, iter_rows, read_tables, write_table
 
 @dataclass
 class Duplicates:
-    """For each kept row of all parts in order: the row it repeats (-1: none), how similar, and by which rule."""
+    """For each kept row of all parts in order: the row it repeats (-1: none), how similar, and by which rule; its
+    quality, whether that is too low, and the bound."""
 
     match: np.ndarray
     similarity: np.ndarray
     exact: np.ndarray
+    quality: np.ndarray
+    poor: np.ndarray
+    bound: float = 0.0
+
+    @property
+    def gone(self) -> np.ndarray:
+        """Which rows are dropped."""
+        return (self.match >= 0) | self.poor
+
+    def step(self, row: int) -> str:
+        """The stage that drops a row."""
+        return "dedup" if self.match[row] >= 0 else "quality"
 
     def rule(self, row: int, threshold: float) -> Drop:
         """Why a row is dropped."""
+        if self.match[row] < 0:
+            return Drop("quality_filter", float(self.quality[row]), self.bound)
         exact = bool(self.exact[row])
         name = "exact_duplicate" if exact else "minhash_duplicate"
         return Drop(name, float(self.similarity[row]), 1.0 if exact else threshold)
@@ -39,7 +55,8 @@ class Duplicates:
 def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold: float, spool: Path) -> Duplicates:
     """Duplicates among the kept rows of all parts."""
     count = sum(part.kept for part in parts)
-    found = Duplicates(np.full(count, -1), np.zeros(count), np.zeros(count, dtype=np.bool_))
+    nothing = np.zeros(count, dtype=np.bool_)
+    found = Duplicates(np.full(count, -1), np.zeros(count), nothing, np.zeros(count), nothing.copy())
     if "exact" in dedup and count:
         found.match = exact_matches(np.concatenate([part.array("digests") for part in parts]))
         found.exact = found.match >= 0
@@ -50,6 +67,20 @@ def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold:
         found.match[rows], found.similarity[rows] = near.match[rows], near.similarity[rows]
         report(near)
     return found
+
+
+def find_poor(
+    parts: Sequence[Done], found: Duplicates, *, threshold: float | None, keep: float | None, tally: Tally
+) -> None:
+    """Note the rows that repeat no other whose quality is too low, and count them as drops of the stage quality."""
+    found.quality = np.concatenate([np.zeros(0), *(part.array("quality") for part in parts)])
+    alone = np.flatnonzero(found.match < 0)
+    kept, found.bound = good_enough(found.quality[alone], threshold=threshold, keep=keep)
+    found.poor[alone[~kept]] = True
+    if not kept.all():
+        tally.dropped["quality"] += int((~kept).sum())
+        tally.rules["quality_filter"] += int((~kept).sum())
+    tally.kept["quality"] = int(kept.sum())
 
 
 def count_duplicates(found: Duplicates, tally: Tally) -> None:
@@ -140,8 +171,7 @@ def write_corpus(parts: Sequence[Done], duplicates: Duplicates, *, threshold: fl
             drop_row += table.num_rows
         for path in part.files("kept"):
             table = with_endings(read_tables(path), row, endings)
-            match = duplicates.match[row : row + table.num_rows]
-            documents.add(table.filter(pa.array(match < 0)))
+            documents.add(table.filter(pa.array(~duplicates.gone[row : row + table.num_rows])))
             dropped.add(dropped_table(table, row, duplicates, ids, threshold))
             row += table.num_rows
         progress("writing", number + 1, len(parts), "parts", documents=documents.rows)
@@ -162,15 +192,15 @@ def with_endings(table: pa.Table, start: int, endings: dict[int, str]) -> pa.Tab
 def dropped_table(
     table: pa.Table, start: int, duplicates: Duplicates, ids: dict[int, str], threshold: float
 ) -> pa.Table:
-    """The duplicates among a table's rows, as rows of the drop log."""
-    places = np.flatnonzero(duplicates.match[start : start + table.num_rows] >= 0)
+    """The duplicates and the poor among a table's rows, as rows of the drop log."""
+    places = np.flatnonzero(duplicates.gone[start : start + table.num_rows])
     rows = table.take(pa.array(places)).to_pylist()
     drops = [
         dropped_row(
             row,
-            "dedup",
+            duplicates.step(start + place),
             duplicates.rule(start + place, threshold),
-            matched_id=ids[int(duplicates.match[start + place])],
+            matched_id=ids.get(int(duplicates.match[start + place])),
         )
         for row, place in zip(rows, places.tolist(), strict=True)
     ]

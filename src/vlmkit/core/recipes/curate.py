@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmkit.core.configs.curate import STAGES, CurateConfig
-from vlmkit.core.curate.assemble import count_duplicates, find_duplicates, write_corpus
+from vlmkit.core.curate.assemble import count_duplicates, find_duplicates, find_poor, write_corpus
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import FIXES
 from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
@@ -71,6 +71,7 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
     """
     model = config.language_model or shipped_model()
     has = {"language": model is not None, "tokenize": config.tokenizer is not None}
+    has["quality"] = config.quality_model is not None
     stages = tuple(one for one in STAGES if (one in config.stages if config.stages else has.get(one, True)))
     if "language" in stages and model is None:
         raise CapabilityError(
@@ -94,7 +95,7 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
     dedup = config.dedup if "dedup" in stages else ()
     return Settings(
         stages, config.extractor, config.language, config.language_threshold, model, reading, dedup, recipe,
-        config.assets, fixes,
+        config.assets, fixes, config.quality_model, config.quality_label,
     )  # fmt: skip
 
 
@@ -117,6 +118,8 @@ def assemble(config: CurateConfig, settings: Settings, done: list[Done], job: Jo
     if "dedup" in settings.stages:
         count_duplicates(found, tally)
         tally.spend("dedup", begun)
+    if "quality" in settings.stages:
+        find_poor(done, found, threshold=config.quality_threshold, keep=config.quality_keep, tally=tally)
     return write_corpus(done, found, threshold=config.similarity, folder=job.folder)
 
 
