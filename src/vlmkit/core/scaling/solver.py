@@ -53,9 +53,11 @@ def solve(problem: Problem) -> tuple[np.ndarray, Certificate]:
     objective, solution = polished[0]
     if problem.loss == "lad":
         objective, solution, left = walk(problem, solution)
-    else:  # along a flat valley the way is long
-        objective, solution = polish(problem, solution, steps=MOST_STEPS)
+    else:
         left = newton_step(problem, solution)
+        if left > SETTLED:  # along a flat valley the way is long
+            objective, solution = polish(problem, solution, steps=MOST_STEPS)
+            left = newton_step(problem, solution)
     least = max(objective * (1 + 1e-6), unknown(problem))
     others = [value for value, _ in polished[1:] if value > least]
     certificate = Certificate(
