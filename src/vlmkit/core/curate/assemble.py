@@ -5,13 +5,14 @@ Parts are taken in their order, so the result does not depend on who worked on w
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from vlmkit.core.curate import minhash
+from vlmkit.core.curate.bloom import Filter, OldBoth
 from vlmkit.core.curate.dedup import Matches, candidates, exact_matches, near_matches
 from vlmkit.core.curate.parts import Done
 from vlmkit.core.curate.quality import good_enough
@@ -21,76 +22,88 @@ from vlmkit.core.io.progress import log, progress
 from vlmkit.core.io.spool import Spool
 from vlmkit.core.io.tables import from_rows, iter_rows, read_tables, write_table
 
+STEPS = ("", "dedup", "dedup", "dedup", "quality")  # the stage of each rule below; none for a row that is kept
+RULES = ("", "exact_duplicate", "minhash_duplicate", "bloom_duplicate", "quality_filter")
+KEPT, EXACT, NEAR, BLOOM, POOR = range(len(RULES))
+
 
 @dataclass
-class Duplicates:
-    """For each kept row of all parts in order: the row it repeats (-1: none), how similar, and by which rule; its
-    quality, whether that is too low, and the bound."""
+class Verdicts:
+    """For each row of all parts in order (N,): by which of RULES it is dropped, the value that was measured, and the
+    row that it repeats (-1: none); the bound of each rule; and the texts of kept rows that lost paragraphs."""
 
+    rule: np.ndarray
+    value: np.ndarray
     match: np.ndarray
-    similarity: np.ndarray
-    exact: np.ndarray
-    quality: np.ndarray
-    poor: np.ndarray
-    bound: float = 0.0
+    bounds: dict[int, float]
+    texts: dict[int, str] = field(default_factory=dict)
 
-    @property
-    def gone(self) -> np.ndarray:
-        """Which rows are dropped."""
-        return (self.match >= 0) | self.poor
+    @classmethod
+    def of(cls, count: int) -> "Verdicts":
+        """All rows kept."""
+        return cls(np.zeros(count, np.int8), np.zeros(count), np.full(count, -1), {EXACT: 1.0})
 
-    def step(self, row: int) -> str:
-        """The stage that drops a row."""
-        return "dedup" if self.match[row] >= 0 else "quality"
+    def drop(self, rows: np.ndarray, rule: int, values: np.ndarray) -> None:
+        """Drop rows by a rule."""
+        self.rule[rows], self.value[rows] = rule, values
 
-    def rule(self, row: int, threshold: float) -> Drop:
+    def reason(self, row: int) -> Drop:
         """Why a row is dropped."""
-        if self.match[row] < 0:
-            return Drop("quality_filter", float(self.quality[row]), self.bound)
-        exact = bool(self.exact[row])
-        name = "exact_duplicate" if exact else "minhash_duplicate"
-        return Drop(name, float(self.similarity[row]), 1.0 if exact else threshold)
+        rule = int(self.rule[row])
+        return Drop(RULES[rule], float(self.value[row]), self.bounds[rule])
+
+    def count(self, tally: Tally, stages: Sequence[str]) -> None:
+        """Count the drops of each stage and rule, and what the stages keep."""
+        left = self.rule.size
+        for stage in stages:
+            for rule, name in enumerate(RULES):
+                number = int((self.rule == rule).sum())
+                if STEPS[rule] == stage and number:
+                    tally.dropped[stage] += number
+                    tally.rules[name] += number
+                    left -= number
+            tally.kept[stage] = left
 
 
-def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold: float, spool: Path) -> Duplicates:
+def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold: float, spool: Path) -> Verdicts:
     """Duplicates among the kept rows of all parts."""
     count = sum(part.kept for part in parts)
-    nothing = np.zeros(count, dtype=np.bool_)
-    found = Duplicates(np.full(count, -1), np.zeros(count), nothing, np.zeros(count), nothing.copy())
+    found = Verdicts.of(count)
     if "exact" in dedup and count:
         found.match = exact_matches(np.concatenate([part.array("digests") for part in parts]))
-        found.exact = found.match >= 0
-        found.similarity = found.exact.astype(np.float64)
+        found.drop(np.flatnonzero(found.match >= 0), EXACT, np.ones(int((found.match >= 0).sum())))
     if "minhash" in dedup and count:
-        near = _near(parts, np.flatnonzero(~found.exact), count, threshold, spool)
+        near = _near(parts, np.flatnonzero(found.rule == KEPT), count, threshold, spool)
         rows = np.flatnonzero(near.match >= 0)
-        found.match[rows], found.similarity[rows] = near.match[rows], near.similarity[rows]
+        found.match[rows], found.bounds[NEAR] = near.match[rows], threshold
+        found.drop(rows, NEAR, near.similarity[rows])
         report(near)
     return found
 
 
-def find_poor(
-    parts: Sequence[Done], found: Duplicates, *, threshold: float | None, keep: float | None, tally: Tally
-) -> None:
-    """Note the rows that repeat no other whose quality is too low, and count them as drops of the stage quality."""
-    found.quality = np.concatenate([np.zeros(0), *(part.array("quality") for part in parts)])
-    alone = np.flatnonzero(found.match < 0)
-    kept, found.bound = good_enough(found.quality[alone], threshold=threshold, keep=keep)
-    found.poor[alone[~kept]] = True
-    if not kept.all():
-        tally.dropped["quality"] += int((~kept).sum())
-        tally.rules["quality_filter"] += int((~kept).sum())
-    tally.kept["quality"] = int(kept.sum())
+def find_repeated(parts: Sequence[Done], found: Verdicts, *, rate: float, threshold: float) -> dict[str, object]:
+    """Take out the paragraphs, and drop the pages, whose n-grams earlier pages have; what the filter was and did."""
+    expected = sum(int(part.array("ngrams").sum()) for part in parts)
+    bloom = OldBoth(Filter(expected, rate=rate), threshold)
+    found.bounds[BLOOM] = threshold
+    for row, text in texts_of(parts, np.flatnonzero(found.rule == KEPT)):
+        left, share = bloom(text)
+        if not left.strip():
+            found.drop(np.array([row]), BLOOM, np.array([share]))
+        elif left != text:
+            found.texts[row] = left
+    assert isinstance(bloom.seen, Filter)
+    size: dict[str, object] = {"ngrams": expected, "bits": int(bloom.seen.bits), "hashes": bloom.seen.hashes}
+    rates = {"false_positives_asked": rate, "false_positives": bloom.seen.full**bloom.seen.hashes}
+    return size | rates | {"paragraphs": bloom.removed, "documents_changed": len(found.texts)}
 
 
-def count_duplicates(found: Duplicates, tally: Tally) -> None:
-    """Count the duplicates as drops of the stage dedup."""
-    near = (found.match >= 0) & ~found.exact
-    for name, rows in (("exact_duplicate", found.exact), ("minhash_duplicate", near)):
-        if rows.any():
-            tally.dropped["dedup"] += int(rows.sum())
-            tally.rules[name] += int(rows.sum())
-    tally.kept["dedup"] = int((found.match < 0).sum())
+def find_poor(parts: Sequence[Done], found: Verdicts, *, threshold: float | None, keep: float | None) -> None:
+    """Drop rows that repeat no other and whose quality is too low."""
+    scores = np.concatenate([np.zeros(0), *(part.array("quality") for part in parts)])
+    alone = np.flatnonzero(found.rule == KEPT)
+    kept, found.bounds[POOR] = good_enough(scores[alone], threshold=threshold, keep=keep)
+    found.drop(alone[~kept], POOR, scores[alone[~kept]])
 
 
 def _near(parts: Sequence[Done], rows: np.ndarray, count: int, threshold: float, spool: Path) -> Matches:
@@ -152,7 +165,7 @@ def unique_ids(parts: Sequence[Done]) -> tuple[dict[int, str], dict[int, str], i
     return here, there, int(given[list(here)].sum()) if here else 0
 
 
-def write_corpus(parts: Sequence[Done], duplicates: Duplicates, *, threshold: float, folder: Path) -> tuple[int, int]:
+def write_corpus(parts: Sequence[Done], verdicts: Verdicts, *, folder: Path) -> tuple[int, int]:
     """Write documents/ and dropped/ below a folder; how many rows of each.
 
     Files that are there already are from this very run, killed before its end, and are left as they are.
@@ -160,7 +173,7 @@ def write_corpus(parts: Sequence[Done], duplicates: Duplicates, *, threshold: fl
     endings, drop_endings, given = unique_ids(parts)
     if given:
         log.warning("%d documents came with an id that another one has; theirs end in #2, #3 and so on", given)
-    matched = np.unique(duplicates.match[duplicates.match >= 0])
+    matched = np.unique(verdicts.match[verdicts.match >= 0])
     ids = {row: f"{value}{endings.get(row, '')}" for row, value in _values(parts, matched, "id")}
     documents, dropped = _Files(folder / "documents", "documents"), _Files(folder / "dropped", "dropped")
     row = drop_row = 0
@@ -171,8 +184,9 @@ def write_corpus(parts: Sequence[Done], duplicates: Duplicates, *, threshold: fl
             drop_row += table.num_rows
         for path in part.files("kept"):
             table = with_endings(read_tables(path), row, endings)
-            documents.add(table.filter(pa.array(~duplicates.gone[row : row + table.num_rows])))
-            dropped.add(dropped_table(table, row, duplicates, ids, threshold))
+            kept = pa.array(verdicts.rule[row : row + table.num_rows] == KEPT)
+            documents.add(with_texts(table, row, verdicts.texts).filter(kept))
+            dropped.add(dropped_table(table, row, verdicts, ids))
             row += table.num_rows
         progress("writing", number + 1, len(parts), "parts", documents=documents.rows)
     documents.close()
@@ -189,20 +203,26 @@ def with_endings(table: pa.Table, start: int, endings: dict[int, str]) -> pa.Tab
     return table.set_column(table.schema.get_field_index("id"), "id", pa.array(ids, pa.string()))
 
 
-def dropped_table(
-    table: pa.Table, start: int, duplicates: Duplicates, ids: dict[int, str], threshold: float
-) -> pa.Table:
-    """The duplicates and the poor among a table's rows, as rows of the drop log."""
-    places = np.flatnonzero(duplicates.gone[start : start + table.num_rows])
-    rows = table.take(pa.array(places)).to_pylist()
+def with_texts(table: pa.Table, start: int, texts: dict[int, str]) -> pa.Table:
+    """A table whose rows begin at number `start`, with the texts that are left of them."""
+    inside = {row - start: texts[row] for row in range(start, start + table.num_rows) if row in texts}
+    if not inside:
+        return table
+    values = [inside.get(place, value) for place, value in enumerate(table["text"].to_pylist())]
+    return table.set_column(table.schema.get_field_index("text"), "text", pa.array(values, pa.string()))
+
+
+def dropped_table(table: pa.Table, start: int, verdicts: Verdicts, ids: dict[int, str]) -> pa.Table:
+    """The rows of a table that are dropped, as rows of the drop log."""
+    places = np.flatnonzero(verdicts.rule[start : start + table.num_rows] != KEPT)
     drops = [
         dropped_row(
             row,
-            duplicates.step(start + place),
-            duplicates.rule(start + place, threshold),
-            matched_id=ids.get(int(duplicates.match[start + place])),
+            STEPS[int(verdicts.rule[start + place])],
+            verdicts.reason(start + place),
+            matched_id=ids.get(int(verdicts.match[start + place])),
         )
-        for row, place in zip(rows, places.tolist(), strict=True)
+        for row, place in zip(table.take(pa.array(places)).to_pylist(), places.tolist(), strict=True)
     ]
     return from_rows(drops, "dropped")
 

@@ -15,6 +15,7 @@ import numpy as np
 import xxhash
 
 from vlmkit.core.curate import minhash
+from vlmkit.core.curate.bloom import count_ngrams
 from vlmkit.core.curate.dedup import text_digest
 from vlmkit.core.curate.work import Kept, Row, Settings, Tally, Worker
 from vlmkit.core.io.files import digest, files_below, remove, write_json
@@ -108,6 +109,7 @@ class _Rows:
         self._digests: list[bytes] = []
         self._bands: list[np.ndarray] = []
         self._quality: list[float] = []
+        self._ngrams: list[int] = []
 
     def add(self, found: Kept | Row, tally: Tally) -> None:
         """Take one row."""
@@ -128,6 +130,8 @@ class _Rows:
             self._write(kind)
 
     def _mark(self, text: str) -> None:
+        if "bloom" in self.dedup:
+            self._ngrams.append(count_ngrams(text))
         if "exact" in self.dedup:
             self._digests.append(text_digest(text))
         if "minhash" in self.dedup:
@@ -153,6 +157,8 @@ class _Rows:
         }
         if self._quality or not self.count:
             arrays["quality"] = np.array(self._quality, dtype=np.float64)
+        if "bloom" in self.dedup:
+            arrays["ngrams"] = np.array(self._ngrams, dtype=np.int64)
         if "exact" in self.dedup:
             arrays["digests"] = np.frombuffer(b"".join(self._digests), dtype=np.uint64).reshape(-1, 2)
         if "minhash" in self.dedup:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmkit.core.configs.curate import STAGES, CurateConfig
-from vlmkit.core.curate.assemble import count_duplicates, find_duplicates, find_poor, write_corpus
+from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, write_corpus
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import FIXES
 from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
@@ -53,12 +53,12 @@ def run(config: CurateConfig) -> Result:
     tally = total(part.tally for part in done)
     if tally.dropped["read"]:
         log.warning("%d records could not be read as they should: see dropped/, step read", tally.dropped["read"])
-    documents, dropped = assemble(config, settings, done, job, tally)
+    documents, dropped, bloom = assemble(config, settings, done, job, tally)
     if not documents:
         log.warning("no document was kept: dropped/ says why")
     tokens = tokenize(config, tokenizer, job, tally) if "tokenize" in settings.stages else None
     values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": tokens}
-    values |= tally.funnel(settings.stages)
+    values |= tally.funnel(settings.stages) | ({"bloom": bloom} if bloom else {})
     return job.finish(values, next=f"vlmkit pretrain {config.out} --out lm")
 
 
@@ -111,16 +111,23 @@ def do_parts(settings: Settings, parts: list[Part], root: Path, workers: int) ->
     return [done for done in found if done is not None]
 
 
-def assemble(config: CurateConfig, settings: Settings, done: list[Done], job: Job, tally: Tally) -> tuple[int, int]:
-    """Find duplicates and write the tables; how many documents and dropped rows there are."""
+def assemble(
+    config: CurateConfig, settings: Settings, done: list[Done], job: Job, tally: Tally
+) -> tuple[int, int, dict[str, object] | None]:
+    """Find duplicates and poor pages and write the tables; how many documents and dropped rows there are, and what the
+    Bloom filter was and did."""
     begun = time.perf_counter()
     found = find_duplicates(done, settings.dedup, threshold=config.similarity, spool=job.state / "shingles.bin")
+    bloom = None
+    if "bloom" in settings.dedup:
+        bloom = find_repeated(done, found, rate=config.bloom_rate, threshold=config.bloom_threshold)
     if "dedup" in settings.stages:
-        count_duplicates(found, tally)
         tally.spend("dedup", begun)
     if "quality" in settings.stages:
-        find_poor(done, found, threshold=config.quality_threshold, keep=config.quality_keep, tally=tally)
-    return write_corpus(done, found, threshold=config.similarity, folder=job.folder)
+        find_poor(done, found, threshold=config.quality_threshold, keep=config.quality_keep)
+    found.count(tally, [one for one in ("dedup", "quality") if one in settings.stages])
+    documents, dropped = write_corpus(done, found, folder=job.folder)
+    return documents, dropped, bloom
 
 
 def tokenize(config: CurateConfig, tokenizer: "PreTrainedTokenizerBase | None", job: Job, tally: Tally) -> int:
