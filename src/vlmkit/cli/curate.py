@@ -2,6 +2,7 @@
 
 from vlmkit.cli.options import actions, command
 from vlmkit.core.configs.curate import CurateConfig
+from vlmkit.core.configs.curate_explain import ExplainConfig
 from vlmkit.core.configs.curate_quality import TrainQualityConfig
 
 app = actions("curate", default="run")
@@ -11,6 +12,14 @@ app = actions("curate", default="run")
 def train_quality(config: TrainQualityConfig) -> object:
     """Train a quality classifier."""
     from vlmkit.core.recipes.curate_quality import run
+
+    return run(config)
+
+
+@command(app, ExplainConfig)
+def explain(config: ExplainConfig) -> object:
+    """What became of a page."""
+    from vlmkit.core.recipes.curate_explain import run
 
     return run(config)
 
