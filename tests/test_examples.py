@@ -1,6 +1,8 @@
 """Every example that a help text or the README shows is run, on small inputs under the names that it uses."""
 
 import fcntl
+import hashlib
+import json
 import re
 import shlex
 import shutil
@@ -20,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 SMALLER = [  # so that an example takes seconds: fewer tokens, fewer processes; every other word stays
     (r"pretrain clean --out", "pretrain clean --tokens 20000 --out"),
     (r"sample (web|web-tasks) --out", r"sample \1 --pages 150 --out"),
+    (r"train-quality ", "train-quality --buckets 1000 --dimension 8 "),
     (r"--tokens \S+", "--tokens 20000"),
     (r"--multiplier \S+", "--tokens 20000"),
     (r"--size \S+", "--size tiny"),
@@ -56,7 +59,8 @@ def examples():
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory, vlmkit):
     """The inputs that examples name, each small; made once for all processes of a run of the tests."""
-    root = tmp_path_factory.getbasetemp().parent / "workspace-of-examples"
+    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]  # other inputs, another folder
+    root = tmp_path_factory.getbasetemp().parent / f"workspace-of-examples-{version}"
     root.mkdir(exist_ok=True)
     with (root.parent / "workspace.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -91,6 +95,22 @@ def fill(root, vlmkit):
             "--out",
             name,
         )
+    texts = [f"the word{at} and word{at + 1} of a good answer to question {at}" for at in range(40)]
+    rows = [json.dumps({"id": f"doc-{at}", "text": text}) for at, text in enumerate(texts)]
+    (root / "good.jsonl").write_text("\n".join(rows) + "\n")
+    make("curate", "good.jsonl", "--stages", "extract,dedup", "--out", "docs")
+    small = ("--buckets", "1000", "--dimension", "8")
+    make(
+        "curate",
+        "train-quality",
+        "--positive",
+        "good.jsonl",
+        "--negative",
+        "clean/documents",
+        *small,
+        "--out",
+        "quality",
+    )
     make("eval", "lm", "--task-data", "tasks", "--limit", "5", "--out", "scores")
     prepare_tables(root)
     make("fit-scaling", "runs.csv", "--out", "law")
@@ -99,8 +119,6 @@ def fill(root, vlmkit):
 
 def prepare_tables(root):
     """Tables of simulated runs, a task file under one of DCLM's names, and scores as DCLM publishes them."""
-    import json
-
     rows = []
     for N in (1e8, 2e8, 4e8, 8e8, 2e9):
         for M in (5, 20, 80):

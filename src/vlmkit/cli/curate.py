@@ -8,6 +8,14 @@ from vlmkit.core.configs.curate_quality import TrainQualityConfig
 app = actions("curate", default="run")
 
 
+@command(app, CurateConfig)
+def run(config: CurateConfig) -> object:
+    """Curate."""
+    from vlmkit.core.recipes.curate import run
+
+    return run(config)
+
+
 @command(app, TrainQualityConfig)
 def train_quality(config: TrainQualityConfig) -> object:
     """Train a quality classifier."""
@@ -20,13 +28,5 @@ def train_quality(config: TrainQualityConfig) -> object:
 def explain(config: ExplainConfig) -> object:
     """What became of a page."""
     from vlmkit.core.recipes.curate_explain import run
-
-    return run(config)
-
-
-@command(app, CurateConfig)
-def run(config: CurateConfig) -> object:
-    """Curate."""
-    from vlmkit.core.recipes.curate import run
 
     return run(config)

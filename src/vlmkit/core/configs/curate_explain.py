@@ -19,8 +19,8 @@ class ExplainConfig(Action):
     action: ClassVar[str] = "explain"
     paper: ClassVar[str] = "DataComp-LM: In search of the next generation of training sets (Li et al. 2024)."
     examples: ClassVar[tuple[str, ...]] = (
-        "vlmkit curate explain clean 1f0c4a9e5b6d7788",
-        "vlmkit curate explain doc-17",
+        "vlmkit curate explain docs doc-17",
+        "vlmkit curate explain docs doc-3 --json",
     )
 
     words: tuple[str, ...] = argument(help="The id, and the folder of the corpus.", metavar="ID [CORPUS]")
