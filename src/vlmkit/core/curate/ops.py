@@ -5,7 +5,9 @@ returns the pages that are left of it: none, or the page itself, changed in plac
 the `Drop` instead, so that the log can say why.
 """
 
+import contextlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -54,9 +56,19 @@ def make(name: str, kwargs: Mapping[str, Any], setting: Setting) -> Operation:
         if known is not None and word not in known:
             raise InputError(f"{name} takes no '{word}'", where=name, fix=nearest(word, known))
     try:
-        return maker(setting, **kwargs)
-    except (TypeError, ValueError) as error:
+        operation = maker(setting, **kwargs)
+        tried(operation)
+        return operation
+    except (TypeError, ValueError, re.error) as error:
         raise InputError(f"{name}: {error}", where=name, fix=f"it takes {', '.join(known or kwargs)}") from error
+
+
+def tried(operation: Operation) -> None:
+    """Take a small page through an operation, so that an argument of another type is told before the first document."""
+    url = "http://a.org"
+    page = {"text": "one two\nthree", "url": url, "metadata": {"WARC-Target-URI": url}}
+    with contextlib.suppress(InputError):  # what an earlier step notes is not there
+        operation(page)
 
 
 def arguments(maker: Maker) -> list[str] | None:

@@ -37,7 +37,7 @@ class Classifier:
 
     def __init__(self, path: Path, *, label: str = GOOD) -> None:
         file = path / MODEL if path.is_dir() else path
-        self._model = load_fasttext(file, what="--quality-model")
+        self._model = load_fasttext(file, what="--quality-model FILE.bin, or the folder that train-quality wrote")
         labels = [name.removeprefix(LABEL) for name in self._model.get_labels()]
         if label not in labels:
             raise InputError(
