@@ -1,6 +1,8 @@
 """DCLM's operations by name: arguments, defaults and edge cases beyond the published recipe, and recipes as files."""
 
 import re
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,10 @@ import pytest
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import Setting
 from vlmkit.core.curate.ops import MAKERS, get, make
-from vlmkit.core.curate.recipe import BASELINE, Kitchen, read_recipe
+from vlmkit.core.curate.recipe import BASELINE, Kitchen, read_recipe, step
 from vlmkit.core.curate.urls import UrlRemoval, any_of, shipped_tlds
 from vlmkit.core.curate.words import split_words
-from vlmkit.core.errors import InputError
+from vlmkit.core.errors import CapabilityError, InputError
 
 RECIPES = Path(__file__).parents[4] / "shared/data/dclm-recipe"
 
@@ -171,6 +173,9 @@ def test_what_an_operation_does_not_know_is_named():
         ("page_length_filter", {"length_type": "word", "model": "spacy"}, "unknown word model"),
         ("page_length_filter", {"length_type": "char", "min_length": 1, "tokenizer": "x"}, None),
         ("page_length_filter", {"length_type": "word", "min_length": "ten"}, "page_length_filter: "),
+        ("within_page_dedup", {"granularity": "page"}, "within_page_dedup: 'page'"),
+        ("repetition_filter", {"granularity": "word", "max_fraction": 0.5}, "repetition_filter: 'word'"),
+        ("substring_filter", {"banlist_from_fname": 5}, "substring_filter: "),
         ("numeric_ratio_line_modifier", {"max_ratio": [1]}, "numeric_ratio_line_modifier: "),
         ("url_substring_filter", {"banlist": ["a"], "num_banned_substrs": "two"}, "url_substring_filter: "),
         ("substring_filter", {"banlist": ["("]}, "substring_filter: "),
@@ -231,6 +236,39 @@ def test_files_that_are_no_recipes(tmp_path, text, what):
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(InputError, match=what):
         read_recipe(str(tmp_path / "r.yaml"))
+
+
+def test_steps_that_do_not_fit_together_are_told_before_any_page():
+    for steps, what, where in (
+        ([step("language_filter", keep_languages=["en"])], "no earlier step notes", "step 1"),
+        ([step("split_lines_modifier"), step("counter_line_modifier")], "cannot take what the steps before", "step 2"),
+        ([step("word_counter_enricher"), step("word_counter_enricher")], "word_count is taken", "step 2"),
+        (
+            [step("word_counter_enricher"), step("quality_filter", key="word_count", threshold="high")],
+            "quality_filter cannot take", "step 2",
+        ),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=what) as caught:
+            Kitchen(steps, Setting())
+        assert caught.value.where.startswith(where)
+    setting = Setting()
+    Kitchen(BASELINE, setting)
+    assert not setting.differing
+
+
+def test_sentences_need_a_package_that_is_named_and_are_stripped(monkeypatch, tmp_path):
+    for tokenizer, package in (("blingfire", "blingfire"), ("nltk", "nltk")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(CapabilityError, match=f"{package} is not installed"):
+            get("page_length_filter")(length_type="sentence", tokenizer=tokenizer)
+    text = " One. Two.  "
+    fake = types.SimpleNamespace(text_to_sentences_and_offsets=lambda _: ("", [(0, 5), (5, 10), (10, 12)]))
+    monkeypatch.setitem(sys.modules, "blingfire", fake)
+    assert after("page_length_filter", text, length_type="sentence", min_length=2, max_length=2) == text
+    assert after("page_length_filter", text, length_type="sentence", min_length=3) is None
+    assert after("page_length_filter", "", length_type="sentence") is None
+    with pytest.raises(InputError, match="unknown sentence tokenizer"):
+        get("page_length_filter")(length_type="sentence", tokenizer="spacy")
 
 
 def test_directions_to_the_runner_are_no_arguments(tmp_path):

@@ -94,7 +94,10 @@ def langdetect(seed: int | None) -> Callable[[str], dict[str, float]]:
     def identify(text: str) -> dict[str, float]:
         if not set(text) - BLANK:
             return {}
-        return {one.lang: one.prob for one in package.detect_langs(text)}
+        try:
+            return {one.lang: one.prob for one in package.detect_langs(text)}
+        except package.LangDetectException:  # nothing in it that a language has
+            return {}
 
     return identify
 

@@ -17,6 +17,8 @@ from vlmkit.core.curate.operations import Maker, Operation, Page, Setting, appli
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.errors import InputError, nearest
 
+WRONG = (TypeError, ValueError, LookupError, AttributeError, re.error)  # what wrong arguments end in
+
 
 def get(name: str) -> Callable[..., Callable[[Page], list[Page]]]:
     """DCLM's operation of that name: takes its keyword arguments, gives a callable from a page to the pages left.
@@ -57,18 +59,17 @@ def make(name: str, kwargs: Mapping[str, Any], setting: Setting) -> Operation:
             raise InputError(f"{name} takes no '{word}'", where=name, fix=nearest(word, known))
     try:
         operation = maker(setting, **kwargs)
-        tried(operation)
-        return operation
-    except (TypeError, ValueError, re.error) as error:
+        with contextlib.suppress(InputError):  # what an earlier step notes is not there
+            operation(small_page())
+    except WRONG as error:
         raise InputError(f"{name}: {error}", where=name, fix=f"it takes {', '.join(known or kwargs)}") from error
+    return operation
 
 
-def tried(operation: Operation) -> None:
-    """Take a small page through an operation, so that an argument of another type is told before the first document."""
+def small_page() -> Page:
+    """A page to try operations on, so that an argument of another type is told before the first document."""
     url = "http://a.org"
-    page = {"text": "one two\nthree", "url": url, "metadata": {"WARC-Target-URI": url}}
-    with contextlib.suppress(InputError):  # what an earlier step notes is not there
-        operation(page)
+    return {"text": "one two\nthree", "url": url, "metadata": {"WARC-Target-URI": url}}
 
 
 def arguments(maker: Maker) -> list[str] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.core.curate.operations import FIXES, Operation, Page, Setting
-from vlmkit.core.curate.ops import make
+from vlmkit.core.curate.ops import WRONG, make, small_page
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.errors import InputError, nearest
 
@@ -111,11 +111,17 @@ def check_fixes(names: Sequence[str]) -> None:
             raise InputError(f"there is no fault '{name}' to mend", where="--fix", fix=nearest(name, sorted(FIXES)))
 
 
+def at_step(number: int, one: Step, error: InputError) -> InputError:
+    """An error with the step in which it is."""
+    return InputError(error.what, where=f"step {number} of the recipe, {one.func}: {error.where}", fix=error.fix)
+
+
 class Kitchen:
     """A recipe with its operations made: every page goes through them in order.
 
     Raises:
-        InputError: an operation or an argument that is not known, or a file that is not there; the step is named.
+        InputError: an operation or an argument that is not known, a file that is not there, or steps that do not fit
+            together; the step is named.
     """
 
     def __init__(self, steps: Sequence[Step], setting: Setting) -> None:
@@ -125,8 +131,17 @@ class Kitchen:
             try:
                 self.operations.append(make(one.func, one.kwargs, setting))
             except InputError as error:
-                where = f"step {number} of the recipe, {one.func}: {error.where}"
-                raise InputError(error.what, where=where, fix=error.fix) from error
+                raise at_step(number, one, error) from error
+        page = small_page()
+        for number, (one, operation) in enumerate(zip(steps, self.operations, strict=True), start=1):
+            try:
+                operation(page)  # a drop is none here: the steps are to fit together
+            except InputError as error:
+                raise at_step(number, one, error) from error
+            except WRONG as error:
+                what = f"{one.func} cannot take what the steps before it leave: {error}"
+                raise at_step(number, one, InputError(what, where="text", fix="mend the order of the steps")) from error
+        setting.differing.clear()
 
     def __call__(self, page: Page) -> Drop | None:
         """Take a page, which is changed, through all steps; the first drop ends it."""

@@ -11,7 +11,7 @@ from typing import Any
 from vlmkit.core.errors import CapabilityError, InputError
 
 Splitter = Callable[[str], list[str]]
-PUNKT = ("tokenizers/punkt/english.pickle", "tokenizers/punkt_tab/english", "punkt_tab/english", "punkt_tab")
+PUNKT = ("tokenizers/punkt_tab/english", "punkt_tab/english", "english")  # below the folder of assets
 ENGLISH = ("en", "english")
 
 

@@ -28,11 +28,7 @@ def run(config: FitScalingCompareConfig) -> Result:
         fits.append(fit_laws(study, law=law, error_law=law, method=method)[0])
         column = study.loss
     rows = compare(fits, level=config.interval)
-    values: dict[str, object] = {
-        "laws": rows,
-        "best": rows[0]["law"] if rows[0]["loo_rms"] is not None else None,
-        "n": fits[0].n,
-        "loss_column": column,
-    }
+    best = None if rows[0]["loo_rms"] is None else rows[0]["law"]  # no law has a degree of freedom
+    values: dict[str, object] = {"laws": rows, "best": best, "n": fits[0].n, "loss_column": column}
     values |= {"loss": method.loss, "space": method.space}
     return deliver(job, config, values, rows, verdict(values))
