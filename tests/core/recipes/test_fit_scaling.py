@@ -50,6 +50,14 @@ def runs(path, *, noise=0.002, columns=("name", "N", "D", "loss"), drop=()):
     return path
 
 
+def bend(table, factor):
+    """Make an outlier of one run of a csv."""
+    lines = table.read_text().splitlines()
+    name, size, tokens, loss = lines[7].split(",")
+    lines[7] = f"{name},{size},{tokens},{float(loss) * factor}"
+    table.write_text("\n".join(lines) + "\n")
+
+
 def refused(table, tmp_path, **words):
     with pytest.raises(InputError) as caught:
         run(FitScalingConfig(tables=(table,), out=tmp_path / "refused", **words))
@@ -413,10 +421,7 @@ def test_a_task_is_not_chosen_by_the_model_that_it_is_to_be_predicted_for(tmp_pa
 def test_what_a_fit_warns_of_stays_with_its_law(tmp_path):
     """Whoever asks a law later did not see the fit."""
     table = runs(tmp_path / "runs.csv")
-    text = table.read_text().splitlines()
-    name, size, tokens, loss = text[7].split(",")
-    text[7] = f"{name},{size},{tokens},{float(loss) * 1.3}"
-    table.write_text("\n".join(text) + "\n")
+    bend(table, 1.3)
     told = run(FitScalingConfig(tables=(table,), law="chinchilla", out=tmp_path / "law")).values["warnings"]
     (outlier,) = [one for one in told if one.startswith("1 run does not follow")]
     word = str(tmp_path / "law")
@@ -512,10 +517,7 @@ def test_a_target_that_takes_every_run_is_refused_even_dry(tmp_path):
 def test_wild_outliers_and_large_seeds_end_in_numbers(tmp_path):
     """Resampled residuals may take a loss below zero, where Kaplan's law has no logarithm."""
     table = runs(tmp_path / "runs.csv")
-    text = table.read_text().splitlines()
-    name, size, tokens, loss = text[7].split(",")
-    text[7] = f"{name},{size},{tokens},{float(loss) * 4}"
-    table.write_text("\n".join(text) + "\n")
+    bend(table, 4)
     words = {"tables": (table,), "law": "kaplan", "bootstrap": 50, "seed": 99_999_999_999}
     for kind in ("residual", "pairs"):
         found = run(FitScalingConfig(**words, bootstrap_kind=kind, out=tmp_path / kind)).values

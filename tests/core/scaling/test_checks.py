@@ -15,6 +15,15 @@ from vlmkit.core.scaling.laws import CHINCHILLA, GADRE, KAPLAN, POWER, law_of
 from vlmkit.core.scaling.wald import intervals, quantile
 
 
+def test_a_size_is_not_predicted_from_runs_that_leave_an_exponent_open():
+    """The first two sizes cannot tell E from the term in N: a prediction from them would be chance."""
+    size = np.repeat(np.geomspace(1e7, 1e9, 5), 4)
+    tokens = size * np.tile([5.0, 20.0, 80.0, 320.0], 5)
+    y = 1.8 + 480 * size**-0.35 + 2100 * tokens**-0.37
+    law = fit_to(CHINCHILLA, size, tokens, y * np.exp(1e-3 * np.random.default_rng(0).standard_normal(20)), space="log")
+    assert [step.n_fit for step in rollout(law, level=LEVEL)] == [12, 16]
+
+
 def test_the_five_outliers_of_the_chinchilla_data_are_flagged_unasked(epoch):
     for loss, space in (("huber", "log"), ("lsq", "raw"), ("lsq", "log")):
         law = fit_rows(epoch, epoch["loss"] > 0, law=CHINCHILLA, column="loss", loss=loss, space=space)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scaling_runs import LEVEL, TRUTH, fit_rows, fit_to, five, grid, places, row
 
-from vlmkit.core.scaling import bootstrap, profile, wald
+from vlmkit.core.scaling import bootstrap, cautions, profile, wald
 from vlmkit.core.scaling.batch import minimise
 from vlmkit.core.scaling.bootstrap import Draws, draw, metric_of
 from vlmkit.core.scaling.curves import values_at
 from vlmkit.core.scaling.evidence import Evidence, Places
 from vlmkit.core.scaling.fitting import fit
-from vlmkit.core.scaling.laws import CHINCHILLA, EXPONENTIAL, GADRE, LOG_ACCURACY, POWER
+from vlmkit.core.scaling.laws import CHINCHILLA, EXPONENTIAL, GADRE, LOG_ACCURACY, POWER, SIGMOID
 
 PUBLISHED_SE = {"A": 124.52, "B": 1293.28, "E": 0.02566, "alpha": 0.01540, "beta": 0.02060}  # Besiroglu et al. 2024
 PUBLISHED_ENDS = {
@@ -205,6 +205,26 @@ def test_an_outlier_among_few_runs_neither_widens_nor_shifts_robust_intervals(lo
     assert np.median(ratios) < 1.6
     assert held >= 21
     assert own == 25
+
+
+def test_clusters_are_drawn_whole_whatever_the_kind_is_called(gadre):
+    size, tokens, y = grid(0.005, np.random.default_rng(0))
+    law = fit_to(CHINCHILLA, size, tokens, y, space="log", cluster=np.arange(24) // 4)
+    asked, unasked = (draw(law, count=20, kind=kind, seed=0) for kind in ("pairs", "auto"))
+    assert (asked.kind, unasked.kind) == ("cluster", "cluster")
+    np.testing.assert_array_equal(asked.solutions, unasked.solutions)
+
+
+def test_a_sigmoids_profile_is_walds_and_is_said_to_be():
+    loss = np.linspace(2.0, 4.0, 30)
+    y = 0.9 - 0.6 / (1 + np.exp(4 * (loss - 3))) + 1e-3 * np.random.default_rng(0).standard_normal(30)
+    error = fit(SIGMOID, loss[None], y, loss="lsq", delta=1, space="raw")
+    assert profile.intervals(error, level=LEVEL) == wald.intervals(error, level=LEVEL)
+    size, tokens, values = grid(0.005, np.random.default_rng(0))
+    law = fit_to(CHINCHILLA, size, tokens, values, space="log")
+    for how, said in (("profile", True), ("wald", False)):
+        told = [*cautions.of_fit(Evidence(law, error, how=how), error)]
+        assert any("are Wald's" in text for text in told) is said
 
 
 def test_two_sizes_determine_no_exponent_and_nothing_is_drawn_from_them():

@@ -146,7 +146,12 @@ def test_one_multiplier_everywhere_tells_no_law_of_two_variables():
         "in the fitted runs, to" in text
         for text in study_of(columns("noise", np.random.default_rng(0)), Roles())[3]["warnings"]
     )
-    power = study_of({"N": size, "D": 20 * size, "loss": loss}, Roles(), law="power")[3]
+    twice, near = np.tile(size, 2), np.repeat([20.0, 26.0], 12)
+    loss = 1.8 + 480 * twice**-0.35 + 2100 * (near * twice) ** -0.37
+    loss *= np.exp(1e-5 * np.random.default_rng(1).standard_normal(24))  # two multipliers, but hardly any noise
+    fine = study_of({"N": twice, "D": near * twice, "loss": loss}, Roles(), law="chinchilla")[3]
+    assert not any("in the fitted runs, to" in text for text in fine["warnings"])
+    power = study_of({"N": size, "D": 20 * size, "loss": loss[:12]}, Roles(), law="power")[3]
     assert power["params"]["alpha"] > 0
 
 

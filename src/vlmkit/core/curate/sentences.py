@@ -11,7 +11,7 @@ from typing import Any
 from vlmkit.core.errors import CapabilityError, InputError
 
 Splitter = Callable[[str], list[str]]
-PUNKT = ("tokenizers/punkt_tab/english", "punkt_tab/english", "english")  # below the folder of assets
+PUNKT = "tokenizers/punkt_tab/english"
 ENGLISH = ("en", "english")
 
 
@@ -40,27 +40,21 @@ def pieces(text: str, offsets: object) -> list[str]:
 
 def punkt(language: str | None, assets: Path | None) -> Callable[[str], object]:
     """NLTK's Punkt with its model of English, or untrained for another language, as DCLM does."""
-    module = package("nltk.tokenize.punkt")
+    module, data = package("nltk.tokenize.punkt"), package("nltk.data")
     if language not in ENGLISH:
         return module.PunktSentenceTokenizer().span_tokenize
-    folders = [assets / one for one in PUNKT] if assets else []
-    found = next((one for one in folders if one.is_dir() and (one / "collocations.tab").is_file()), None)
-    if found is None:
-        found = installed()
-    parameters = module.load_punkt_params(str(found))
-    return module.PunktSentenceTokenizer(parameters).span_tokenize
-
-
-def installed() -> Path:
-    """NLTK's model of English where NLTK itself looks."""
+    folder = str(assets.resolve()) if assets is not None else None
+    if folder is not None and folder not in data.path:
+        data.path.insert(0, folder)  # NLTK opens nothing outside of its folders
     try:
-        return Path(str(package("nltk.data").find("tokenizers/punkt_tab/english/")))
+        parameters = module.load_punkt_params(data.find(f"{PUNKT}/"))
     except LookupError as error:
         raise InputError(
             "NLTK's model of English sentences is not here",
-            where="tokenizers/punkt_tab/english",
-            fix="unpack punkt_tab of nltk_data under --assets DIR",
+            where=PUNKT,
+            fix="unpack punkt_tab of nltk_data there, below --assets DIR or a folder of NLTK's",
         ) from error
+    return module.PunktSentenceTokenizer(parameters).span_tokenize
 
 
 def package(name: str) -> Any:
