@@ -1,0 +1,236 @@
+"""The main text of a page, told from navigation, teasers, comments and notes by the place of its paragraphs.
+
+After the blocks are known (`blocks.scan`) there are four steps, each linear in the size of the page.
+1. Elements whose tag, role, class or id says that they are no part of the text go, unless they hold much of it.
+2. The body is the smallest element that holds most of what the paragraphs say (the idea of Readability); a summary
+   between the main heading and the body belongs to it.
+3. Within it, elements that are mostly links go, as do blocks that are mostly links (Kohlschütter et al. 2010).
+4. Headings stay when text follows them.
+A page on which this leaves next to nothing (a forum, a list) is read without the cues of classes, then whole.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from vlmkit.core.curate.blocks import Block, Element, cues_of, scan
+
+SIDE = frozenset(["nav", "aside", "footer", "menu", "dialog", "figure", "figcaption", "button", "address"])
+SIDE_ROLES = frozenset(
+    [
+        "navigation",
+        "banner",
+        "contentinfo",
+        "complementary",
+        "dialog",
+        "alertdialog",
+        "alert",
+        "search",
+        "form",
+        "menu",
+        "menubar",
+        "toolbar",
+        "tablist",
+        "tooltip",
+    ]
+)
+BOILERPLATE = re.compile(
+    r"comment|kommentar|disqus|respond|\breply|shar(?:e|ing)|teilen|social|follow-?us|relat(?:ed|-)|recommend|similar|trending"
+    r"|popular|most-?read|read-?more|see-?also|also-?read|teaser|side-?bar|footer|navi|navbar|\bnav\b|menu|crumbs?\b"
+    r"|paginat|pager|banner|\btools?\b|newsletter|subscri|promo|\bads?\b|advert|sponsor|werbung|anzeige|outbrain|taboola"
+    r"|\bcta|partner|cookie|consent|gdpr|modal|pop-?up|overlay|paywall|log-?in|sign-?(?:in|up)|donat|feedback|survey"
+    r"|\bpoll\b|\btags?\b|taglist|\bcategor|byline|author|\bbio\b|\bmeta\b|date-?line|timestamp|\bdate\b|credit|copyright"
+    r"|disclaim|disclosure|caption|photo|gallery|slideshow|carousel|player|pull-?quote|callout|\bembed\b|\brating"
+    r"|\bprint\b|hidden|sr-only|screen-reader|visually"
+)
+OF_THE_WHOLE = re.compile(  # words of a class that tell of the page or of its subject, not of the element
+    r"(?<!\S)(?:(?:has|no|not|with|without|is|js|tag|category|status|format|type|field|author)-\S*"
+    r"|\S*\b(?:page|site|layout|template|wrapper|wrap|container|main|body)\b\S*)"
+)
+CAMEL = re.compile("([a-z])([A-Z])")
+INVISIBLE = str.maketrans("", "", "\xad\u200b\ufeff")
+HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
+LINES = frozenset(["p", "li", "td", "th", "dt", "dd", "blockquote", "pre"])  # elements whose text may be short
+PARTS = frozenset(["p", "li", "td", "tr", "tbody", "blockquote", "pre"])  # elements that are never the body of a page
+# Sizes are bytes of UTF-8. All were chosen on half of the pages of two benchmarks (benchmarks/extract.py); F1 changes
+# by less than 0.005 when one is halved or doubled, but for the shares.
+MUCH = 0.4  # share of a page's text from which an element is not taken for boilerplate
+MOST = 0.75  # share of the paragraphs that the body holds
+PARAGRAPH = 50
+LEAD = 80
+HEADING = 100  # a longer heading is a paragraph
+SHORT = 20
+LINKED = 0.5  # share of a block in links
+LINKED_PART = 0.3  # the same of an element with less than SMALL_PART of the text
+SMALL_PART = 0.2
+ENOUGH = 250  # with less than this, and less than a quarter of the page, cues of classes are not trusted
+
+
+def main_text(html: str) -> str:
+    """Main text of an HTML page, paragraphs parted by line feeds; empty only if the page shows no text at all."""
+    page = Page(*scan(html))
+    kept = page.main(trusting=True)
+    if page.size(kept) < min(ENOUGH, page.texts[0] / 4):
+        kept = max(kept, page.main(trusting=False), key=page.size)
+    return written(page, kept or range(len(page.blocks)))
+
+
+class Page:
+    """The elements and blocks of a page; for each element the bytes within it that are links, and those that are not."""
+
+    def __init__(self, elements: list[Element], blocks: list[Block]) -> None:
+        self.elements, self.blocks = elements, blocks
+        self.parents = [element.parent for element in elements]
+        self.texts = self.summed((block.element, block.size - block.linked) for block in blocks)
+        self.links = self.summed((block.element, block.linked) for block in blocks)
+
+    def summed(self, values: Iterable[tuple[int, int]]) -> list[int]:
+        """Sums over each element and all within it of values that its blocks have."""
+        sums = [0] * len(self.elements)
+        for element, value in values:
+            sums[element] += value
+        for k in range(len(sums) - 1, 0, -1):
+            if sums[k]:
+                sums[self.parents[k]] += sums[k]
+        return sums
+
+    def size(self, kept: Iterable[int]) -> int:
+        """Bytes of some blocks."""
+        return sum(self.blocks[k].size for k in kept)
+
+    def main(self, *, trusting: bool) -> list[int]:
+        """The blocks of the main text; classes and ids count if they are trusted."""
+        out = self.boilerplate(trusting=trusting)
+        scores = self.summed(
+            (block.element, block.size - block.linked)
+            for block in self.blocks
+            if not out[block.element] and self.is_paragraph(block, PARAGRAPH, LINKED)
+        )
+        body = self.body(scores)
+        self.drop_lists_of_links(out, body, scores)
+        inside = [False] * len(out)
+        inside[body] = True
+        for k in range(body + 1, len(out)):
+            inside[k] = inside[self.parents[k]]
+        start = next((k for k, block in enumerate(self.blocks) if inside[block.element]), 0)
+        kept = [k for k in range(self.heading_before(start), start) if self.is_lead(k, out)]
+        kept += [
+            k for k, block in enumerate(self.blocks[start:], start) if inside[block.element] and not out[block.element]
+        ]
+        return self.with_text_after([k for k in kept if self.is_text(self.blocks[k])])
+
+    def boilerplate(self, *, trusting: bool) -> list[bool]:
+        """For each element whether it, or one around it, is no part of the text by its own account."""
+        out, much = [False] * len(self.elements), MUCH * self.texts[0]
+        for k, element in enumerate(self.elements[1:], 1):
+            out[k] = out[element.parent] or (
+                0 < self.texts[k] <= much
+                and (element.tag in SIDE or (bool(element.attributes) and is_side(element.attributes, trusting)))
+            )
+        return out
+
+    def body(self, scores: list[int]) -> int:
+        """The smallest element that holds MOST of what its parent does, and so on up to the root."""
+        heaviest: dict[int, int] = {}
+        for k in range(1, len(scores)):
+            parent = self.parents[k]
+            if scores[k] > (scores[heaviest[parent]] if parent in heaviest else 0):
+                heaviest[parent] = k
+        body = 0
+        while (child := heaviest.get(body)) and scores[child] >= MOST * scores[body]:
+            if self.elements[child].tag in PARTS:
+                break
+            body = child
+        return body
+
+    def drop_lists_of_links(self, out: list[bool], body: int, scores: list[int]) -> None:
+        """Elements within the body that are links for the most part, and small."""
+        small = SMALL_PART * scores[body]
+        for k in range(body + 1, len(out)):
+            out[k] = (
+                out[k]
+                or out[self.parents[k]]
+                or (
+                    self.links[k] > LINKED_PART * (self.links[k] + self.texts[k])
+                    and scores[k] < small
+                    and self.elements[k].tag not in PARTS
+                    and self.elements[k].tag not in HEADINGS
+                )
+            )
+
+    def heading_before(self, start: int) -> int:
+        """The block after the main heading that precedes a block, or that block itself."""
+        for k in range(start - 1, -1, -1):
+            element = self.elements[self.blocks[k].element]
+            if "h1" in (element.tag, self.elements[element.parent].tag):
+                return k + 1
+        return start
+
+    def is_paragraph(self, block: Block, least: int, linked: float) -> bool:
+        """Whether a block says something of its own, in so many bytes."""
+        own = block.size - block.linked
+        return own >= least and block.linked < linked * block.size and not self.is_heading(block)
+
+    def is_lead(self, k: int, out: list[bool]) -> bool:
+        """Whether a block before the body sums it up."""
+        block = self.blocks[k]
+        return not out[block.element] and self.is_paragraph(block, LEAD, LINKED_PART)
+
+    def is_heading(self, block: Block) -> bool:
+        """Whether a block is a heading, not a paragraph set as one."""
+        return self.elements[block.element].tag in HEADINGS and block.size < HEADING
+
+    def is_text(self, block: Block) -> bool:
+        """Whether a block within the body is read as part of it."""
+        own = block.size - block.linked
+        if self.is_heading(block):
+            return True
+        if block.linked > LINKED * block.size and own < HEADING:
+            return False
+        return own >= SHORT or self.elements[block.element].tag in LINES
+
+    def with_text_after(self, kept: list[int]) -> list[int]:
+        """Without what stands before the first sentence, and headings that no text follows."""
+        found: list[int] = []
+        open_headings: list[int] = []
+        for k in kept:
+            block = self.blocks[k]
+            if self.is_heading(block):
+                level = self.elements[block.element].tag
+                open_headings = [h for h in open_headings if self.elements[self.blocks[h].element].tag < level] + [k]
+            elif found or block.size >= SHORT:
+                found += [*(open_headings if found else ()), k]
+                open_headings = []
+        return found
+
+
+@lru_cache(maxsize=1 << 14)
+def is_side(attributes: str, trusting: bool) -> bool:
+    """Whether an element's attributes say that it is hidden or no part of the main text."""
+    cues = cues_of(attributes)
+    if cues.get("aria-hidden") == "true" or "hidden" in cues or cues.get("role", "").lower() in SIDE_ROLES:
+        return True
+    if "display:none" in cues.get("style", "").replace(" ", "").lower():
+        return True
+    words = " ".join(cues[name] for name in ("class", "id", "itemprop") if name in cues)
+    plain = CAMEL.sub(r"\1-\2", words).replace("_", "-").lower()
+    return trusting and BOILERPLATE.search(OF_THE_WHOLE.sub(" ", plain)) is not None
+
+
+def written(page: Page, kept: Sequence[int]) -> str:
+    """Blocks as text: a line each, items of lists with a dash, the cells of a row in one line."""
+    lines: list[str] = []
+    row = item = -1
+    for k in kept:
+        block = page.blocks[k]
+        element = page.elements[block.element]
+        text = block.text.translate(INVISIBLE) if not block.text.isascii() else block.text
+        if element.tag in ("td", "th") and element.parent == row:
+            lines[-1] += " | " + text
+        elif element.tag == "li" and block.element != item:
+            lines.append("- " + text)
+            item = block.element
+        else:
+            lines.append(text)
+        row = element.parent if element.tag in ("td", "th") else -1
+    return "\n".join(lines)
