@@ -13,27 +13,13 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from vlmkit.core.curate.blocks import Block, Element, cues_of, scan
+from vlmkit.core.curate.blocks import Block, Tree, cues_of, scan
 
-SIDE = frozenset(["nav", "aside", "footer", "menu", "dialog", "figure", "figcaption", "button", "address"])
-SIDE_ROLES = frozenset(
-    [
-        "navigation",
-        "banner",
-        "contentinfo",
-        "complementary",
-        "dialog",
-        "alertdialog",
-        "alert",
-        "search",
-        "form",
-        "menu",
-        "menubar",
-        "toolbar",
-        "tablist",
-        "tooltip",
-    ]
-)
+SIDE = frozenset(("nav", "aside", "footer", "menu", "dialog", "figure", "figcaption", "button", "address"))
+SIDE_ROLES = frozenset((
+    "navigation", "banner", "contentinfo", "complementary", "dialog", "alertdialog", "alert", "search", "form", "menu",
+    "menubar", "toolbar", "tablist", "tooltip",
+))  # fmt: skip
 BOILERPLATE = re.compile(
     r"comment|kommentar|disqus|respond|\breply|shar(?:e|ing)|teilen|social|follow-?us|relat(?:ed|-)|recommend|similar|trending"
     r"|popular|most-?read|read-?more|see-?also|also-?read|teaser|side-?bar|footer|navi|navbar|\bnav\b|menu|crumbs?\b"
@@ -50,8 +36,8 @@ OF_THE_WHOLE = re.compile(  # words of a class that tell of the page or of its s
 CAMEL = re.compile("([a-z])([A-Z])")
 INVISIBLE = str.maketrans("", "", "\xad\u200b\ufeff")
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
-LINES = frozenset(["p", "li", "td", "th", "dt", "dd", "blockquote", "pre"])  # elements whose text may be short
-PARTS = frozenset(["p", "li", "td", "tr", "tbody", "blockquote", "pre"])  # elements that are never the body of a page
+LINES = frozenset(("p", "li", "td", "th", "dt", "dd", "blockquote", "pre"))  # elements whose text may be short
+PARTS = frozenset(("p", "li", "td", "tr", "tbody", "blockquote", "pre"))  # elements that are never the body of a page
 # Sizes are bytes of UTF-8. All were chosen on half of the pages of two benchmarks (benchmarks/extract.py); F1 changes
 # by less than 0.005 when one is halved or doubled, but for the shares.
 MUCH = 0.4  # share of a page's text from which an element is not taken for boilerplate
@@ -61,14 +47,14 @@ LEAD = 80
 HEADING = 100  # a longer heading is a paragraph
 SHORT = 20
 LINKED = 0.5  # share of a block in links
-LINKED_PART = 0.3  # the same of an element with less than SMALL_PART of the text
-SMALL_PART = 0.2
+LINKED_PART = 0.3  # the same of an element with less than PART of the text
+PART = 0.2
 ENOUGH = 250  # with less than this, and less than a quarter of the page, cues of classes are not trusted
 
 
 def main_text(html: str) -> str:
     """Main text of an HTML page, paragraphs parted by line feeds; empty only if the page shows no text at all."""
-    page = Page(*scan(html))
+    page = Page(scan(html))
     kept = page.main(trusting=True)
     if page.size(kept) < min(ENOUGH, page.texts[0] / 4):
         kept = max(kept, page.main(trusting=False), key=page.size)
@@ -76,17 +62,16 @@ def main_text(html: str) -> str:
 
 
 class Page:
-    """The elements and blocks of a page; for each element the bytes within it that are links, and those that are not."""
+    """The tree of a page, and for each element the bytes within it that are links, and those that are not (`texts`)."""
 
-    def __init__(self, elements: list[Element], blocks: list[Block]) -> None:
-        self.elements, self.blocks = elements, blocks
-        self.parents = [element.parent for element in elements]
-        self.texts = self.summed((block.element, block.size - block.linked) for block in blocks)
-        self.links = self.summed((block.element, block.linked) for block in blocks)
+    def __init__(self, tree: Tree) -> None:
+        self.tags, self.parents, self.attributes, self.blocks = tree.tags, tree.parents, tree.attributes, tree.blocks
+        self.texts = self.summed((block.element, block.size - block.linked) for block in self.blocks)
+        self.links = self.summed((block.element, block.linked) for block in self.blocks)
 
     def summed(self, values: Iterable[tuple[int, int]]) -> list[int]:
         """Sums over each element and all within it of values that its blocks have."""
-        sums = [0] * len(self.elements)
+        sums = [0] * len(self.tags)
         for element, value in values:
             sums[element] += value
         for k in range(len(sums) - 1, 0, -1):
@@ -108,10 +93,7 @@ class Page:
         )
         body = self.body(scores)
         self.drop_lists_of_links(out, body, scores)
-        inside = [False] * len(out)
-        inside[body] = True
-        for k in range(body + 1, len(out)):
-            inside[k] = inside[self.parents[k]]
+        inside = self.inside(body, scores, out)
         start = next((k for k, block in enumerate(self.blocks) if inside[block.element]), 0)
         kept = [k for k in range(self.heading_before(start), start) if self.is_lead(k, out)]
         kept += [
@@ -121,11 +103,11 @@ class Page:
 
     def boilerplate(self, *, trusting: bool) -> list[bool]:
         """For each element whether it, or one around it, is no part of the text by its own account."""
-        out, much = [False] * len(self.elements), MUCH * self.texts[0]
-        for k, element in enumerate(self.elements[1:], 1):
-            out[k] = out[element.parent] or (
+        out, much = [False] * len(self.tags), MUCH * self.texts[0]
+        for k in range(1, len(out)):
+            out[k] = out[self.parents[k]] or (
                 0 < self.texts[k] <= much
-                and (element.tag in SIDE or (bool(element.attributes) and is_side(element.attributes, trusting)))
+                and (self.tags[k] in SIDE or (self.attributes[k] != "" and is_side(self.attributes[k], trusting)))
             )
         return out
 
@@ -138,14 +120,29 @@ class Page:
                 heaviest[parent] = k
         body = 0
         while (child := heaviest.get(body)) and scores[child] >= MOST * scores[body]:
-            if self.elements[child].tag in PARTS:
+            if self.tags[child] in PARTS:
                 break
             body = child
         return body
 
+    def inside(self, body: int, scores: list[int], out: list[bool]) -> list[bool]:
+        """For each element whether it belongs to the body, or to one beside it that says as much as a part of it."""
+        inside, around = [False] * len(out), set()
+        inside[body], k = True, body
+        while k >= 0:
+            around.add(k)
+            k = self.parents[k]
+        for k in range(1, len(out)):
+            parent = self.parents[k]
+            beside = parent in around and k not in around and scores[k] >= PART * scores[body] and not out[k]
+            inside[k] = (
+                inside[k] or inside[parent] or (beside and self.links[k] <= PART * (self.links[k] + self.texts[k]))
+            )
+        return inside
+
     def drop_lists_of_links(self, out: list[bool], body: int, scores: list[int]) -> None:
         """Elements within the body that are links for the most part, and small."""
-        small = SMALL_PART * scores[body]
+        small = PART * scores[body]
         for k in range(body + 1, len(out)):
             out[k] = (
                 out[k]
@@ -153,16 +150,16 @@ class Page:
                 or (
                     self.links[k] > LINKED_PART * (self.links[k] + self.texts[k])
                     and scores[k] < small
-                    and self.elements[k].tag not in PARTS
-                    and self.elements[k].tag not in HEADINGS
+                    and self.tags[k] not in PARTS
+                    and self.tags[k] not in HEADINGS
                 )
             )
 
     def heading_before(self, start: int) -> int:
         """The block after the main heading that precedes a block, or that block itself."""
         for k in range(start - 1, -1, -1):
-            element = self.elements[self.blocks[k].element]
-            if "h1" in (element.tag, self.elements[element.parent].tag):
+            element = self.blocks[k].element
+            if "h1" in (self.tags[element], self.tags[self.parents[element]]):
                 return k + 1
         return start
 
@@ -178,7 +175,7 @@ class Page:
 
     def is_heading(self, block: Block) -> bool:
         """Whether a block is a heading, not a paragraph set as one."""
-        return self.elements[block.element].tag in HEADINGS and block.size < HEADING
+        return self.tags[block.element] in HEADINGS and block.size < HEADING
 
     def is_text(self, block: Block) -> bool:
         """Whether a block within the body is read as part of it."""
@@ -187,7 +184,7 @@ class Page:
             return True
         if block.linked > LINKED * block.size and own < HEADING:
             return False
-        return own >= SHORT or self.elements[block.element].tag in LINES
+        return own >= SHORT or self.tags[block.element] in LINES
 
     def with_text_after(self, kept: list[int]) -> list[int]:
         """Without what stands before the first sentence, and headings that no text follows."""
@@ -196,8 +193,8 @@ class Page:
         for k in kept:
             block = self.blocks[k]
             if self.is_heading(block):
-                level = self.elements[block.element].tag
-                open_headings = [h for h in open_headings if self.elements[self.blocks[h].element].tag < level] + [k]
+                level = self.tags[block.element]
+                open_headings = [h for h in open_headings if self.tags[self.blocks[h].element] < level] + [k]
             elif found or block.size >= SHORT:
                 found += [*(open_headings if found else ()), k]
                 open_headings = []
@@ -223,14 +220,14 @@ def written(page: Page, kept: Sequence[int]) -> str:
     row = item = -1
     for k in kept:
         block = page.blocks[k]
-        element = page.elements[block.element]
+        tag, parent = page.tags[block.element], page.parents[block.element]
         text = block.text.translate(INVISIBLE) if not block.text.isascii() else block.text
-        if element.tag in ("td", "th") and element.parent == row:
+        if tag in ("td", "th") and parent == row:
             lines[-1] += " | " + text
-        elif element.tag == "li" and block.element != item:
+        elif tag == "li" and block.element != item:
             lines.append("- " + text)
             item = block.element
         else:
             lines.append(text)
-        row = element.parent if element.tag in ("td", "th") else -1
+        row = parent if tag in ("td", "th") else -1
     return "\n".join(lines)
