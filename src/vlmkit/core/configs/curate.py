@@ -45,7 +45,8 @@ class CurateConfig(Action):
     )
     fix: tuple[str, ...] = option((), help="Mend one fault of DCLM's code: url_removal.", repeat=True)
     extractor: Literal["default", "dclm"] = option(
-        "default", help="default finds out encodings; dclm drops pages that are not UTF-8, as DCLM does."
+        "default",
+        help="default reads any encoding and tells text from boilerplate; dclm is DCLM's: resiliparse, UTF-8 only.",
     )
     language: tuple[str, ...] = option(("en",), help="Languages to keep.", metavar="CODE,…")
     language_threshold: float = option(0.65, help="Keep pages whose probability is above this (DCLM: 0.65).")

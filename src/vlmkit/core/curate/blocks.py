@@ -20,7 +20,7 @@ ATTRIBUTE = re.compile(
     re.IGNORECASE,
 )
 UNSEEN = (
-    "audio", "canvas", "iframe", "map", "math", "noembed", "noframes", "noscript", "object", "script", "select",
+    "audio", "canvas", "iframe", "map", "math", "noembed", "noscript", "object", "script", "select",
     "style", "svg", "template", "textarea", "title", "video", "xmp",
 )  # fmt: skip
 ENDS = {

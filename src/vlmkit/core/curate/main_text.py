@@ -11,11 +11,10 @@ A page on which this leaves next to nothing (a forum, a list) is read without th
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 from vlmkit.core.curate.blocks import Block, Tree, cues_of, scan
 
-SIDE = frozenset(("nav", "aside", "footer", "menu", "dialog", "figure", "figcaption", "button", "address"))
+SIDE = frozenset(("nav", "noframes", "aside", "footer", "menu", "dialog", "figure", "figcaption", "button", "address"))
 SIDE_ROLES = frozenset((
     "navigation", "banner", "contentinfo", "complementary", "dialog", "alertdialog", "alert", "search", "form", "menu",
     "menubar", "toolbar", "tablist", "tooltip",
@@ -39,7 +38,7 @@ HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 LINES = frozenset(("p", "li", "td", "th", "dt", "dd", "blockquote", "pre"))  # elements whose text may be short
 PARTS = frozenset(("p", "li", "td", "tr", "tbody", "blockquote", "pre"))  # elements that are never the body of a page
 # Sizes are bytes of UTF-8. All were chosen on half of the pages of two benchmarks (benchmarks/extract.py); F1 changes
-# by less than 0.005 when one is halved or doubled, but for the shares.
+# by less than 0.01 when one is halved or doubled, but for the shares.
 MUCH = 0.4  # share of a page's text from which an element is not taken for boilerplate
 MOST = 0.75  # share of the paragraphs that the body holds
 PARAGRAPH = 50
@@ -49,7 +48,7 @@ SHORT = 20
 LINKED = 0.5  # share of a block in links
 LINKED_PART = 0.3  # the same of an element with less than PART of the text
 PART = 0.2
-ENOUGH = 250  # with less than this, and less than a quarter of the page, cues of classes are not trusted
+ENOUGH = 100  # with less than this, and less than a quarter of the page, cues of classes are not trusted
 
 
 def main_text(html: str) -> str:
@@ -104,11 +103,14 @@ class Page:
     def boilerplate(self, *, trusting: bool) -> list[bool]:
         """For each element whether it, or one around it, is no part of the text by its own account."""
         out, much = [False] * len(self.tags), MUCH * self.texts[0]
+        known: dict[str, bool] = {"": False}
         for k in range(1, len(out)):
-            out[k] = out[self.parents[k]] or (
-                0 < self.texts[k] <= much
-                and (self.tags[k] in SIDE or (self.attributes[k] != "" and is_side(self.attributes[k], trusting)))
-            )
+            out[k] = out[self.parents[k]]
+            if not out[k] and 0 < self.texts[k] <= much:
+                attributes = self.attributes[k]
+                if attributes not in known:
+                    known[attributes] = is_side(attributes, trusting)
+                out[k] = known[attributes] or self.tags[k] in SIDE
         return out
 
     def body(self, scores: list[int]) -> int:
@@ -201,7 +203,6 @@ class Page:
         return found
 
 
-@lru_cache(maxsize=1 << 14)
 def is_side(attributes: str, trusting: bool) -> bool:
     """Whether an element's attributes say that it is hidden or no part of the main text."""
     cues = cues_of(attributes)
