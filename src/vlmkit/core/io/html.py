@@ -28,6 +28,10 @@ figure { margin: 1.5rem 0; } figcaption { color: var(--dim); font-size: .9rem; m
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .25rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; padding-left: 0; }
+.bar { background: var(--tint); border-radius: 3px; min-width: 9rem; } .bar i { display: block; height: .8rem;
+  border-radius: 3px; background: var(--good); } .item { max-width: 60rem; margin: .7rem 0 .7rem 1rem;
+  overflow-wrap: anywhere; } .item blockquote { margin: .2rem 0 0; padding-left: .8rem; overflow: hidden;
+  border-left: .2rem solid var(--line); color: var(--dim); }
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
 dt { font-weight: 600; margin-top: .5rem; } dd { margin: 0; } summary { cursor: pointer; }
 @media (max-width: 40rem) { body { font-size: 15px; } th, td { padding: .25rem .5rem; } }

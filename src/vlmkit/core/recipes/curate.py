@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmkit.core.configs.curate import STAGES, CurateConfig
-from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, write_corpus
+from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, lengths_of, write_corpus
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import FIXES
 from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
@@ -23,6 +23,7 @@ from vlmkit.core.io.records import check_columns
 from vlmkit.core.io.sources import Part, Source, find_sources, plan_parts
 from vlmkit.core.io.web import Reading, estimate_pages
 from vlmkit.core.io.workers import run_parts
+from vlmkit.core.recipes.curate_report import write_page
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -59,7 +60,7 @@ def run(config: CurateConfig) -> Result:
     tokens = tokenize(config, tokenizer, job, tally) if "tokenize" in settings.stages else None
     values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": tokens}
     values |= tally.funnel(settings.stages) | ({"bloom": bloom} if bloom else {})
-    return job.finish(values, next=f"vlmkit pretrain {config.out} --out lm")
+    return job.finish(values, logs=[write_page(job, settings, values)], next=f"vlmkit pretrain {config.out} --out lm")
 
 
 def settle(config: CurateConfig, sources: list[Source]) -> Settings:
@@ -125,7 +126,7 @@ def assemble(
         tally.spend("dedup", begun)
     if "quality" in settings.stages:
         find_poor(done, found, threshold=config.quality_threshold, keep=config.quality_keep)
-    found.count(tally, [one for one in ("dedup", "quality") if one in settings.stages])
+    found.count(tally, [one for one in ("dedup", "quality") if one in settings.stages], lengths_of(done))
     documents, dropped = write_corpus(done, found, folder=job.folder)
     return documents, dropped, bloom
 
