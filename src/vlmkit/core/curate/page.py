@@ -122,7 +122,8 @@ def examples(rules: Sequence[Rule], shown: Mapping[tuple[int, int], Row]) -> Ite
         yield "<h2>Examples</h2>"
     for rank, rule in enumerate(rules):
         items = "".join(example(shown[place]) for _, place in rule.examples)
-        yield f"<details{' open' * (rank == 0)}><summary><code>{plain(rule.name)}</code> ({number(rule.count)})</summary>{items}</details>"
+        top = f"<summary><code>{plain(rule.name)}</code> ({number(rule.count)})</summary>"
+        yield f"<details{' open' * (rank == 0)}>{top}{items}</details>"
 
 
 def example(row: Row) -> str:
