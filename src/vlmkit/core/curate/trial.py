@@ -31,8 +31,8 @@ class Folders:
 @dataclass(frozen=True)
 class Trial:
     """What came of a sample of `pages`: the tally, the pages left in each stretch after each stage (S,), tokens,
-    n-grams for the Bloom filter, and bytes by what they are. Seconds of each stage: on single pages, and in what follows,
-    for the first `half` of the pages and for all."""
+    n-grams for the Bloom filter, and bytes by what they are. Seconds of each stage: on single pages, and in what
+    follows, for the first `half` of the pages and for all."""
 
     tally: Tally
     left: dict[str, np.ndarray]

@@ -1,9 +1,10 @@
 """A sample of the pages of an input, spread evenly over it, with how many pages each of them stands for.
 
-A file that can be entered in its middle (JSON Lines; WARC with a gzip member for each record) is sampled by windows of
-bytes at even distances. All pages that begin in a window are taken, so that a page is as likely to be taken as any
-other, whatever its size (Horvitz and Thompson 1952). HTML files are taken at even distances, one page each, and tables
-by their rows. Other files are read from their beginning on, which is all that can be said of them for little work.
+A small input is read through, and every n-th page taken. Of a large one, files that can be entered in their middle
+(JSON Lines; WARC with a gzip member for each record) are sampled by windows of bytes at even distances: all pages that
+begin in a window are taken, so that a page is as likely to be taken as any other, whatever its size (Horvitz and
+Thompson 1952). HTML files are taken at even distances, one page each, and tables by their rows. Other files are read
+from their beginning on, which is all that can be said of them for little work.
 """
 
 import time
@@ -26,6 +27,7 @@ MOST = 300  # pages of a sample
 HELD = 64 << 20  # bytes of pages that are held
 WINDOWS, CHUNK = 40, 8  # places to look at; pages read in a row that count as one place
 LEAST = 20  # pages of each kind of file
+THROUGH, MANY = 32 << 20, 1000  # bytes and files that are read through to count their pages
 LOOK = 8 << 20  # compressed bytes that say how far a file is compressed
 BOMB = 256 << 20  # decompressed bytes after which the looking ends
 Found = Page | Damage
@@ -90,7 +92,7 @@ def draw(sources: Sequence[Source], reading: Reading, *, most: int = MOST) -> Sa
     most = min(most, max(LEAST, len(found)))
     groups: dict[str, list[Source]] = defaultdict(list)
     for one in sources:
-        groups[one.format if one.format in ("html", "parquet") else "bytes"].append(one)
+        groups[one.format if one.format in KINDS else "rest"].append(one)
     size = max(1, sum(one.size for one in sources))
     sample = Sample([])
     for kind, group in groups.items():
@@ -127,6 +129,24 @@ class _Clock:
         self.pages += len(found)
         self.seconds += time.perf_counter() - begun
         return found, ended
+
+    def thin(self, sources: Sequence[Source], most: int) -> tuple[list[Found], int]:
+        """Every n-th page of all pages of files, at most so many, and how many pages there are."""
+        begun = time.perf_counter()
+        found: list[Found] = []
+        held, step, count = 0, 1, 0
+        for source in sources:
+            for page in read_slice(Slice(source), self.reading):
+                if count % step == step // 2:
+                    found.append(page)
+                    held += size_of(page)
+                count += 1
+                while len(found) > 1 and (len(found) > most or held > HELD):
+                    found, step = found[1::2], 2 * step
+                    held = sum(map(size_of, found))
+        self.pages += count
+        self.seconds += time.perf_counter() - begun
+        return found, count
 
 
 def size_of(page: Found) -> int:
@@ -169,7 +189,11 @@ def by_bytes(sources: Sequence[Source], clock: _Clock, most: int, sample: Sample
     width = window(entered, clock, most, total)
     for source, offsets in chosen:
         stands = total / WINDOWS
-        if (source, offsets) not in entered:
+        if (source, offsets) not in entered and source.size <= THROUGH // WINDOWS:
+            found, count = clock.thin([source], len(offsets) * -(-most // WINDOWS))
+            extent = source.size * len(found) / max(count, 1)
+            sample.stretches.append(Stretch(found, extent or 1, stands * len(offsets)))
+        elif (source, offsets) not in entered:
             sample.fronts += front(source, clock, len(offsets) * -(-most // WINDOWS), stands * len(offsets), sample)
         elif source.size <= 2 * width:
             sample.stretches.append(cut(source, 0, source.size, clock, most, stands * len(offsets)))
@@ -177,6 +201,18 @@ def by_bytes(sources: Sequence[Source], clock: _Clock, most: int, sample: Sample
             for offset in offsets:
                 start = offset * (source.size - width) // source.size
                 sample.stretches.append(cut(source, start, start + width, clock, most, stands))
+
+
+def by_reading(sources: Sequence[Source], clock: _Clock, most: int, sample: Sample) -> None:
+    """Pages at even distances of small files, all of which are read; of larger ones, `by_bytes`."""
+    if sum(source.size for source in sources) > THROUGH or len(sources) > MANY:
+        by_bytes(sources, clock, most, sample)
+        return
+    found, count = clock.thin(sources, 2 * most)
+    some = min(most, len(found))
+    for place in range(some):
+        page = found[(2 * place + 1) * len(found) // (2 * some)]
+        sample.stretches.append(Stretch([page], 1, count / some, counted=True))
 
 
 def places(numbers: Sequence[int], sizes: Sequence[int], count: int) -> Iterator[tuple[int, list[int]]]:
@@ -216,12 +252,10 @@ def cut(source: Source, start: int, stop: int, clock: _Clock, most: int, stands:
 
 def enterable(source: Source) -> bool:
     """Whether a file can be read from its middle on."""
-    name = source.name.lower()
-    if source.format == "json" and name.endswith((".jsonl", ".ndjson")):
-        return True
-    middle = source.size // 2
-    warc = source.format == "archive" and name.endswith(".warc.gz")
-    return warc and next_member(source.path, middle, middle + 4 * LOOK, b"WARC/") is not None
+    name, middle = source.name.lower(), source.size // 2
+    if source.format == "archive" and name.endswith(".warc.gz"):
+        return next_member(source.path, middle, middle + 4 * LOOK, b"WARC/") is not None
+    return source.format == "json" and name.endswith((".jsonl", ".ndjson"))
 
 
 def front(source: Source, clock: _Clock, most: int, stands: float, sample: Sample) -> bool:
@@ -285,4 +319,4 @@ def _zstd(raw: bytes) -> tuple[int, int]:
     return file.tell(), made
 
 
-KINDS = {"html": by_file, "parquet": by_row, "bytes": by_bytes}
+KINDS = {"html": by_file, "parquet": by_row, "rest": by_reading}
