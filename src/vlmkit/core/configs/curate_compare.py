@@ -20,8 +20,8 @@ class CurateCompareConfig(Action):
     outputs: ClassVar[str] = "With --out: report.html."
     paper: ClassVar[str] = "DataComp-LM: In search of the next generation of training sets (Li et al. 2024)."
     examples: ClassVar[tuple[str, ...]] = (
-        "vlmkit curate compare docs strict",
-        "vlmkit curate compare docs strict --out compared",
+        "vlmkit curate compare clean docs",
+        "vlmkit curate compare clean docs --out compared",
     )
 
     corpora: tuple[Path, ...] = argument(help="Folders of corpora, two or more.", metavar="CORPUS", eats=("curated",))

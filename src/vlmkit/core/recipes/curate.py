@@ -24,7 +24,7 @@ from vlmkit.core.io.sources import Part, Source, find_sources, plan_parts
 from vlmkit.core.io.web import Reading
 from vlmkit.core.io.workers import run_parts
 from vlmkit.core.recipes.curate_plan import plan
-from vlmkit.core.recipes.curate_report import write_page
+from vlmkit.core.recipes.curate_report import with_funnel, write_page
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,7 +34,7 @@ def run(config: CurateConfig) -> Result:
     """Curate the inputs of a config."""
     job = open_job(config)
     if job.stored:
-        return job.stored
+        return with_funnel(job.stored)
     sources = find_sources(config.inputs)
     check_columns(sources, config.text_column)
     settings = settle(config, sources)
@@ -59,7 +59,8 @@ def run(config: CurateConfig) -> Result:
     tokens = tokenize(config, tokenizer, job, tally) if "tokenize" in settings.stages else None
     values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": tokens}
     values |= tally.funnel(settings.stages) | ({"bloom": bloom} if bloom else {})
-    return job.finish(values, logs=[write_page(job, settings, values)], next=f"vlmkit pretrain {config.out} --out lm")
+    page = write_page(job, settings, values)
+    return with_funnel(job.finish(values, logs=[page], next=f"vlmkit pretrain {config.out} --out lm"))
 
 
 def settle(config: CurateConfig, sources: list[Source]) -> Settings:
