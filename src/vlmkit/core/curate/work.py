@@ -84,7 +84,11 @@ class Tally:
         found: list[dict[str, object]] = []
         for n in ("read", *stages):
             seconds = round(self.seconds.get(n, 0.0), 3)
-            counts = {"kept": self.kept[n], "dropped": self.dropped[n], "chars": self.chars.get(n)}
+            counts = {
+                "kept": self.kept[n],
+                "dropped": self.dropped[n],
+                "chars": self.chars.get(n, None if self.kept[n] else 0),
+            }
             found.append({"name": n, **counts, "seconds": seconds})
         rules = dict(sorted(self.rules.items(), key=lambda rule: (-rule[1], rule[0])))
         return {"stages": found, "rules": rules, "differing": dict(sorted(self.differing.items()))}

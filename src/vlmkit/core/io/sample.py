@@ -229,9 +229,8 @@ def places(numbers: Sequence[int], sizes: Sequence[int], count: int) -> Iterator
 
 def window(chosen: Sequence[tuple[Source, list[int]]], clock: _Clock, most: int, total: int) -> int:
     """How many bytes a window has, so that all of them together hold about `most` pages."""
-    some = [(source, offset) for source, offsets in chosen for offset in offsets]
     densities = []
-    for source, offset in some[:: max(1, len(some) // 8)]:
+    for source, offset in [(source, offset) for source, offsets in chosen for offset in offsets]:
         found, _ = clock.read(iter([(source, offset, None)]), CHUNK + 1)
         span = found[-1].offset - found[0].offset if len(found) > 1 else 0
         if span > 0:
