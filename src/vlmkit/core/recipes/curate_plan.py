@@ -84,7 +84,8 @@ def notes(config: CurateConfig, sample: Sample, stages: Sequence[str]) -> list[s
     if "dedup" in stages:
         found.append(
             "duplicates are only found among the pages of the sample; the whole has more of them, and how many no "
-            "sample can tell: documents, bytes and tokens behind the stage dedup are upper bounds"
+            "sample can tell: from the stage dedup on, documents, their bytes and tokens are upper bounds, the bytes "
+            "of dropped/ a lower one"
         )
     if sample.fronts:
         found.append(
