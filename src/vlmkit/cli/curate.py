@@ -2,6 +2,7 @@
 
 from vlmkit.cli.options import actions, command
 from vlmkit.core.configs.curate import CurateConfig
+from vlmkit.core.configs.curate_compare import CurateCompareConfig
 from vlmkit.core.configs.curate_explain import ExplainConfig
 from vlmkit.core.configs.curate_quality import TrainQualityConfig
 
@@ -28,5 +29,13 @@ def train_quality(config: TrainQualityConfig) -> object:
 def explain(config: ExplainConfig) -> object:
     """What became of a page."""
     from vlmkit.core.recipes.curate_explain import run
+
+    return run(config)
+
+
+@command(app, CurateCompareConfig)
+def compare(config: CurateCompareConfig) -> object:
+    """Corpora beside one another."""
+    from vlmkit.core.recipes.curate_compare import run
 
     return run(config)

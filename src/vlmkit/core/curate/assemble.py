@@ -52,17 +52,19 @@ class Verdicts:
         rule = int(self.rule[row])
         return Drop(RULES[rule], float(self.value[row]), self.bounds[rule])
 
-    def count(self, tally: Tally, stages: Sequence[str]) -> None:
-        """Count the drops of each stage and rule, and what the stages keep."""
-        left = self.rule.size
+    def count(self, tally: Tally, stages: Sequence[str], chars: np.ndarray) -> None:
+        """Count the drops of each stage and rule, and what the stages keep of rows of so many characters (N,)."""
+        left = np.ones(self.rule.size, bool)
+        for row, text in self.texts.items():
+            chars[row] = len(text)
         for stage in stages:
             for rule, name in enumerate(RULES):
-                number = int((self.rule == rule).sum())
-                if STEPS[rule] == stage and number:
-                    tally.dropped[stage] += number
-                    tally.rules[name] += number
-                    left -= number
-            tally.kept[stage] = left
+                gone = self.rule == rule
+                if STEPS[rule] == stage and gone.any():
+                    tally.dropped[stage] += int(gone.sum())
+                    tally.rules[name] += int(gone.sum())
+                    left &= ~gone
+            tally.kept[stage], tally.chars[stage] = int(left.sum()), int(chars[left].sum())
 
 
 def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold: float, spool: Path) -> Verdicts:
@@ -142,6 +144,11 @@ def _values(parts: Sequence[Done], rows: np.ndarray, column: str) -> Iterator[tu
                 if row in inside:
                     yield row, values[column]
         start += part.kept
+
+
+def lengths_of(parts: Sequence[Done]) -> np.ndarray:
+    """Characters of each kept row of all parts in order (N,)."""
+    return np.concatenate([np.zeros(0, np.int64), *(part.array("chars") for part in parts)])
 
 
 def unique_ids(parts: Sequence[Done]) -> tuple[dict[int, str], dict[int, str], int]:

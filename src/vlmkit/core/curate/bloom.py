@@ -48,13 +48,18 @@ def count_ngrams(text: str) -> int:
     return sum(max(0, len(split_words(one, model="uniseg")) - NGRAM + 1) for one in cut(text))
 
 
+def bits_for(expected: int, *, rate: float) -> int:
+    """The bits of a filter that holds so many different entries at a false-positive rate."""
+    return max(64, math.ceil(-max(1, expected) * math.log(rate) / math.log(2) ** 2))
+
+
 class Filter:
     """A Bloom filter (Bloom 1970) of 64-bit hashes, with the bits and hash functions that hold `expected` different
     entries at a false-positive rate of `rate`; the k places of an entry come from two hashes (Kirsch and Mitzenmacher
     2006)."""
 
     def __init__(self, expected: int, *, rate: float) -> None:
-        bits = max(64, math.ceil(-max(1, expected) * math.log(rate) / math.log(2) ** 2))
+        bits = bits_for(expected, rate=rate)
         self.bits = np.uint64(bits)
         self.hashes = max(1, round(bits / max(1, expected) * math.log(2)))
         self._bytes = np.zeros((bits + 7) // 8, np.uint8)

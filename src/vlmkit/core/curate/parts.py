@@ -59,7 +59,7 @@ def work_on(bench: Bench, number: int, part: Part) -> Tally:
     remove(folder)
     tally = Tally()
     pages = read_part(part, bench.worker.settings.reading)
-    rows = _Rows(folder, bench.worker.settings.dedup)
+    rows = Rows(folder, bench.worker.settings.dedup)
     for found in bench.worker.pages(pages, tally):
         rows.add(found, tally)
     rows.close()
@@ -89,13 +89,15 @@ def find_done(root: Path, number: int) -> Done | None:
     if not (folder / DONE).is_file():
         return None
     record = json.loads((folder / DONE).read_text(encoding="utf-8"))
+    if set(record["tally"]) != set(vars(Tally())):
+        return None  # of another version
     if any(not (folder / name).is_file() or digest(folder / name) != sha for name, sha in record["files"].items()):
         return None
-    counts = {name: Counter(record["tally"][name]) for name in ("kept", "dropped", "rules", "differing")}
+    counts = {name: Counter(record["tally"][name]) for name in ("kept", "dropped", "rules", "differing", "chars")}
     return Done(folder, record["kept"], Tally(**counts, seconds=record["tally"]["seconds"]))
 
 
-class _Rows:
+class Rows:
     """Writes the rows of a part as they come, and the arrays on them at the end."""
 
     def __init__(self, folder: Path, dedup: tuple[str, ...]) -> None:
@@ -106,6 +108,7 @@ class _Rows:
         self._written = Counter[str]()
         self._ids: dict[str, list[int]] = {"kept": [], "dropped": []}
         self._given: list[bool] = []
+        self._lengths: list[int] = []
         self._digests: list[bytes] = []
         self._bands: list[np.ndarray] = []
         self._quality: list[float] = []
@@ -119,6 +122,7 @@ class _Rows:
         if isinstance(found, Kept):
             self.count += 1
             self._given.append(found.given)
+            self._lengths.append(len(text))
             if "quality_score" in row:
                 self._quality.append(float(str(row["quality_score"])))
             begun = time.perf_counter()
@@ -154,6 +158,7 @@ class _Rows:
             "ids": np.array(self._ids["kept"], dtype=np.uint64),
             "drop_ids": np.array(self._ids["dropped"], dtype=np.uint64),
             "given": np.array(self._given, dtype=np.bool_),
+            "chars": np.array(self._lengths, dtype=np.int64),
         }
         if self._quality or not self.count:
             arrays["quality"] = np.array(self._quality, dtype=np.float64)

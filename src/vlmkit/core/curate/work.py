@@ -47,12 +47,14 @@ class Settings:
 @dataclass
 class Tally:
     """What happened so far: pages kept by each stage, drops by stage and rule, pages on which a fault of DCLM's code
-    matters by its name, seconds of work by stage."""
+    matters by its name, characters of text that each stage leaves (bytes, where it is HTML still), seconds of work by
+    stage."""
 
     kept: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     differing: Counter[str] = field(default_factory=Counter)
+    chars: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, other: "Tally") -> None:
@@ -61,6 +63,7 @@ class Tally:
         self.dropped += other.dropped
         self.rules += other.rules
         self.differing += other.differing
+        self.chars += other.chars
         for stage, seconds in other.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
@@ -76,11 +79,17 @@ class Tally:
         return now
 
     def funnel(self, stages: Sequence[str]) -> dict[str, object]:
-        """What each stage kept and dropped and how long it worked, and the drops of each rule, most first."""
-        found = [
-            {"name": n, "kept": self.kept[n], "dropped": self.dropped[n], "seconds": round(self.seconds.get(n, 0.0), 3)}
-            for n in ("read", *stages)
-        ]
+        """What each stage kept, dropped and left of the text, and how long it worked; the drops of each rule, most
+        first."""
+        found: list[dict[str, object]] = []
+        for n in ("read", *stages):
+            seconds = round(self.seconds.get(n, 0.0), 3)
+            counts = {
+                "kept": self.kept[n],
+                "dropped": self.dropped[n],
+                "chars": self.chars.get(n, None if self.kept[n] else 0),
+            }
+            found.append({"name": n, **counts, "seconds": seconds})
         rules = dict(sorted(self.rules.items(), key=lambda rule: (-rule[1], rule[0])))
         return {"stages": found, "rules": rules, "differing": dict(sorted(self.differing.items()))}
 
@@ -150,6 +159,7 @@ class Worker:
                 tally.drop(stage, result.rule)
                 return dropped_row(row, stage, result)
             tally.kept[stage] += 1
+            tally.chars[stage] += len(result or page.html or page.text or "")
             row["text"] = result
         if self.classifier:
             begun = time.perf_counter()

@@ -53,6 +53,15 @@ class Action(Protocol):
     def overwrite(self) -> bool: ...
 
 
+class Place(Protocol):
+    """Where work writes: the folder of the artifact, and that of scratch, which goes when the work is done."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def state(self) -> Path: ...
+
+
 @dataclass(frozen=True)
 class Result:
     """What an action reports: the keys of --json, the artifact if one was made, and a likely next command."""

@@ -5,6 +5,8 @@ library sees ordinary log records, or nothing.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 log = logging.getLogger("vlmkit")
@@ -19,6 +21,17 @@ class Progress:
     total: float | None = None
     unit: str = ""
     values: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing is told, as of work on a sample."""
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def progress(task: str, done: float, total: float | None = None, unit: str = "", **values: float) -> None:

@@ -4,7 +4,7 @@ Every reader gives pages and, for what cannot be read, `Damage` with file, place
 damaged record, and none keeps more than one page in memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vlmkit.core.io.archives import MAX_RECORD, Record, read_archive
@@ -198,18 +198,3 @@ def from_fields(row: Fields, name: str, reading: Reading) -> Page | Damage:
     if page.url is None and isinstance(address, str):
         page.url = address
     return page
-
-
-def estimate_pages(parts: Sequence[Slice], reading: Reading, *, sample: int = 50) -> int | None:
-    """About how many pages slices hold, from the first ones of the largest file; None where that tells nothing."""
-    piece = max(parts, key=lambda one: one.source.size)
-    if piece.source.format not in ("archive", "json", "text"):
-        return None
-    places = []
-    for found in read_slice(piece, reading):
-        if isinstance(found, Page):
-            places.append(found.offset)
-        if len(places) > sample:
-            size = sum(source.size for source in {one.source for one in parts})
-            return round(size * sample / max(places[-1] - places[0], 1))
-    return len(places)

@@ -28,7 +28,7 @@ def run_parts(
     With one worker, or one part, everything happens in this process; 0 workers are one a core. Functions and parts must
     be picklable.
     """
-    workers = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = workers or cores()
     if workers <= 1 or len(parts) <= 1:
         state = setup() if parts else None
         for number, part in parts:
@@ -39,6 +39,11 @@ def run_parts(
         yield from pool.run(parts)
     finally:
         pool.stop()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Pool(Generic[S, P, R]):

@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlmkit.core.configs.curate import STAGES, CurateConfig
-from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, write_corpus
+from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, lengths_of, write_corpus
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import FIXES
 from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
 from vlmkit.core.curate.recipe import DCLM, check_fixes, read_recipe
 from vlmkit.core.curate.work import Settings, Tally, Worker, total
 from vlmkit.core.errors import CapabilityError, InputError
-from vlmkit.core.io.job import Job, Result, open_job
+from vlmkit.core.io.job import Place, Result, open_job
 from vlmkit.core.io.progress import log, progress
 from vlmkit.core.io.records import check_columns
 from vlmkit.core.io.sources import Part, Source, find_sources, plan_parts
-from vlmkit.core.io.web import Reading, estimate_pages
+from vlmkit.core.io.web import Reading
 from vlmkit.core.io.workers import run_parts
+from vlmkit.core.recipes.curate_plan import plan
+from vlmkit.core.recipes.curate_report import with_funnel, write_page
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,7 +34,7 @@ def run(config: CurateConfig) -> Result:
     """Curate the inputs of a config."""
     job = open_job(config)
     if job.stored:
-        return job.stored
+        return with_funnel(job.stored)
     sources = find_sources(config.inputs)
     check_columns(sources, config.text_column)
     settings = settle(config, sources)
@@ -42,12 +44,10 @@ def run(config: CurateConfig) -> Result:
         from vlmkit.core.curate.tokens import existing_tokenizer
 
         tokenizer = existing_tokenizer(Path(str(config.tokenizer)))
-    Worker(settings)  # an identifier that cannot be read, or a step that cannot be made, is refused here
+    worker = Worker(settings)  # an identifier that cannot be read, or a step that cannot be made, is refused here
     if config.dry_run:
-        pages = estimate_pages([piece for part in parts for piece in part], settings.reading)
-        size = sum(source.size for source in sources)
-        about: dict[str, object] = {"files": len(sources), "bytes": size, "pages": pages, "parts": len(parts)}
-        return Result({"plan": about | {"stages": list(settings.stages)}})
+        after = partial(assemble, config, settings), partial(tokenize, config, tokenizer)
+        return plan(config, worker, sources, parts, *after)
     job.begin()
     done = do_parts(settings, parts, job.state / "parts", config.workers)
     tally = total(part.tally for part in done)
@@ -59,7 +59,8 @@ def run(config: CurateConfig) -> Result:
     tokens = tokenize(config, tokenizer, job, tally) if "tokenize" in settings.stages else None
     values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": tokens}
     values |= tally.funnel(settings.stages) | ({"bloom": bloom} if bloom else {})
-    return job.finish(values, next=f"vlmkit pretrain {config.out} --out lm")
+    page = write_page(job, settings, values)
+    return with_funnel(job.finish(values, logs=[page], next=f"vlmkit pretrain {config.out} --out lm"))
 
 
 def settle(config: CurateConfig, sources: list[Source]) -> Settings:
@@ -112,7 +113,7 @@ def do_parts(settings: Settings, parts: list[Part], root: Path, workers: int) ->
 
 
 def assemble(
-    config: CurateConfig, settings: Settings, done: list[Done], job: Job, tally: Tally
+    config: CurateConfig, settings: Settings, done: list[Done], job: Place, tally: Tally
 ) -> tuple[int, int, dict[str, object] | None]:
     """Find duplicates and poor pages and write the tables; how many documents and dropped rows there are, and what the
     Bloom filter was and did."""
@@ -125,12 +126,12 @@ def assemble(
         tally.spend("dedup", begun)
     if "quality" in settings.stages:
         find_poor(done, found, threshold=config.quality_threshold, keep=config.quality_keep)
-    found.count(tally, [one for one in ("dedup", "quality") if one in settings.stages])
+    found.count(tally, [one for one in ("dedup", "quality") if one in settings.stages], lengths_of(done))
     documents, dropped = write_corpus(done, found, folder=job.folder)
     return documents, dropped, bloom
 
 
-def tokenize(config: CurateConfig, tokenizer: "PreTrainedTokenizerBase | None", job: Job, tally: Tally) -> int:
+def tokenize(config: CurateConfig, tokenizer: "PreTrainedTokenizerBase | None", job: Place, tally: Tally) -> int:
     """Write the documents as tokens, by a tokenizer trained on them unless there is one; how many tokens."""
     from vlmkit.core.curate.tokens import trained_tokenizer, write_tokens
 

@@ -4,42 +4,14 @@ network, follows the reader's light or dark, and fits a phone and a sheet of pap
 Whatever comes from a user passes through `html.escape`; numbers are written by `number` alone.
 """
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from vlmkit.core.io.html import NOTHING, beside, between, counted, document, listed, number, percent, table
 from vlmkit.core.scaling.cautions import topics
 from vlmkit.core.scaling.narrative import Values, certified, fitted, method
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --dim: #57606a; --paper: #ffffff; --line: #d0d7de; --good: #1a7f37;
-  --bad: #b35900; --tint: #fff4e5; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --dim: #9198a1; --paper: #0d1117; --line: #3d444d;
-  --good: #56d364; --bad: #f0a45d; --tint: #2b2013; } }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
-  padding: 1.5rem 1rem 3rem; max-width: 66rem; overflow-wrap: break-word; }
-h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .6rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; } p, ol, dl { max-width: 48rem; } .dim { color: var(--dim); }
-.formula { font-size: 1.2rem; } sup { line-height: 0; } code { font-size: .85em; overflow-wrap: anywhere; }
-.warnings { background: var(--tint); border-left: .3rem solid var(--bad); border-radius: 4px; padding: .7rem 1rem;
-  margin: 1.2rem 0; } .warnings h2 { margin: 0; } .warnings ol { margin: .4rem 0 0; padding-left: 1.4rem; }
-figure { margin: 1.5rem 0; } figcaption { color: var(--dim); font-size: .9rem; margin-top: .4rem; max-width: 48rem; }
-.picture { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: .5rem; overflow-x: auto; }
-.picture svg { width: 100%; min-width: 46rem; height: auto; display: block; }
-.row { display: flex; flex-wrap: wrap; gap: 0 4rem; } .row > div { max-width: 100%; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .25rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 600; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; padding-left: 0; }
-.good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
-dt { font-weight: 600; margin-top: .5rem; } dd { margin: 0; } summary { cursor: pointer; }
-@media (max-width: 40rem) { body { font-size: 15px; } th, td { padding: .25rem .5rem; } }
-@media print { :root { --ink: #000; --dim: #444; --paper: #fff; --line: #bbb; --good: #1a7f37; --bad: #8a4500;
-  --tint: #fff; } body { max-width: none; padding: 0; font-size: 10pt; } h2, h3 { break-after: avoid; }
-  .picture, .scroll { overflow: visible; } .picture { border: 0; padding: 0; } .picture svg { min-width: 0; }
-  figure, tr, .warnings { break-inside: avoid; } }
-"""
-NOTHING = "–"
 PROBABLE = 0.05  # a probability below it is called a sign
 MOST_ROWS = 500  # runs that the page lists
 VALUES = "true", "predicted", "low", "high", "relative_error", "inside"
@@ -64,10 +36,7 @@ def page(values: Values, rows: Sequence[Values], image: str) -> str:
         *diagnostics(values["diagnostics"]),
         *provenance(values),
     ]
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    head += f"<title>{escape(title)}</title><style>{STYLE}</style>"
-    content = "\n".join(part for part in body if part)
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{content}\n</body></html>\n'
+    return document(title, body)
 
 
 def lead(values: Values) -> Iterator[str]:
@@ -307,51 +276,9 @@ def provenance(values: Values) -> Iterator[str]:
     yield f"<h2>Provenance</h2><dl>{''.join(f'<dt>{name}</dt><dd>{fact}</dd>' for name, fact in facts.items())}</dl>"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], heading: str = "") -> str:
-    """A table of cells that are HTML already, below its heading."""
-    top = "".join(f"<th>{cell}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in rows)
-    cells = f"<thead><tr>{top}</tr></thead>\n<tbody>{body}</tbody>"
-    above = f"<h3>{escape(heading)}</h3>" if heading else ""
-    return f'<div>{above}<div class="scroll"><table>{cells}</table></div></div>'
-
-
-def beside(*tables: str) -> str:
-    """Tables side by side where there is room."""
-    return f'<div class="row">{"".join(tables)}</div>' if tables else ""
-
-
 def place(row: Values) -> list[str]:
     """N and D."""
     return [number(row["N"], digits=3), number(row["D"], digits=3)]
-
-
-def number(value: float | None, *, digits: int = 4) -> str:
-    """A number as a reader wants it; a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    if isinstance(value, int) or value == 0:
-        return f"{value + 0:,.0f}"  # no minus before a zero
-    power = math.floor(math.log10(abs(value)))
-    if -4 <= power < 4:
-        return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
-    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-    return f"{mantissa} × 10<sup>{int(exponent)}</sup>".replace("-", "−")
-
-
-def between(ends: Sequence[float | None] | None) -> str:
-    """An interval, whose ends may be open; a dash where there is none."""
-    if ends is None:
-        return NOTHING
-    low, high = ends
-    return f"{'−∞' if low is None else number(low)} to {'∞' if high is None else number(high)}"
-
-
-def percent(value: float | None, *, sign: bool = False) -> str:
-    """A fraction in percent."""
-    if value is None or not math.isfinite(value):
-        return NOTHING
-    return f"{100 * value:{'+' if sign else ''}.2f} %".replace("-", "−")
 
 
 def formula(text: str) -> str:
@@ -363,13 +290,3 @@ def formula(text: str) -> str:
 def level_of(values: Values) -> str:
     """The level of the intervals, where it is told."""
     return f" of {100 * values['level']:g} %" if "level" in values else ""
-
-
-def counted(count: int, what: str) -> str:
-    """So many of something."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words with commas and an `and`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
