@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from vlmkit.core.curate import modifiers, operations, repetition, rules
+from vlmkit.core.curate.compare import Comparison, exact_dedup
 from vlmkit.core.curate.operations import Maker, Operation, Page, Setting, applied
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.errors import InputError, nearest
@@ -46,8 +47,8 @@ def find(name: str) -> Maker:
     return MAKERS[name]
 
 
-def make(name: str, kwargs: Mapping[str, Any], setting: Setting) -> Operation:
-    """An operation with its keyword arguments.
+def make(name: str, kwargs: Mapping[str, Any], setting: Setting) -> Operation | Comparison:
+    """An operation with its keyword arguments, or a step that compares pages.
 
     Raises:
         InputError: an argument that it does not know, that is missing or wrong, or a file that is not there.
@@ -110,3 +111,4 @@ ON_PAGES = (
 )  # fmt: skip
 MAKERS: dict[str, Maker] = {rule.__name__: on_text(rule) for rule in ON_TEXT}
 MAKERS |= {maker.__name__: maker for maker in ON_PAGES}
+MAKERS["exact_dedup"] = exact_dedup

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlmkit.core.curate.compare import Comparison
 from vlmkit.core.curate.operations import FIXES, Operation, Page, Setting
 from vlmkit.core.curate.ops import WRONG, make, small_page
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.errors import InputError, nearest
 
 DCLM = "dclm"
-GLOBAL = ("exact_dedup",)  # operations that compare pages with one another
 LONGEST = 10  # words of the lines in which substrings are looked for
 
 
@@ -93,12 +93,6 @@ def steps_of(sources: Any, path: Path) -> tuple[Step, ...]:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict) or not isinstance(row.get("func"), str):
             raise InputError(f"step {number} names no func", where=str(path), fix="- func: NAME")
-        if row["func"] in GLOBAL:
-            raise InputError(
-                f"step {number}, {row['func']}, compares pages with one another, which recipes cannot do yet",
-                where=str(path),
-                fix="leave the step out; --dedup exact and --dedup minhash compare whole pages",
-            )
         kwargs = {str(key): value for key, value in row.items() if key != "func" and not str(key).startswith("_")}
         found.append(Step(row["func"], kwargs))
     return tuple(found)
@@ -119,6 +113,9 @@ def at_step(number: int, one: Step, error: InputError) -> InputError:
 class Kitchen:
     """A recipe with its operations made: every page goes through them in order.
 
+    Steps that compare pages cut it into phases of operations that need one page alone: all pages go through a phase
+    before the comparison that ends it is judged, and those that are left go through the next.
+
     Raises:
         InputError: an operation or an argument that is not known, a file that is not there, or steps that do not fit
             together; the step is named.
@@ -126,16 +123,25 @@ class Kitchen:
 
     def __init__(self, steps: Sequence[Step], setting: Setting) -> None:
         self.setting = setting
-        self.operations: list[Operation] = []
+        self.operations: list[Operation | Comparison] = []
         for number, one in enumerate(steps, start=1):
             try:
                 self.operations.append(make(one.func, one.kwargs, setting))
             except InputError as error:
                 raise at_step(number, one, error) from error
+        self.comparisons = [one for one in self.operations if isinstance(one, Comparison)]
+        self.phases: list[list[Operation]] = [[]]
+        for operation in self.operations:
+            if isinstance(operation, Comparison):
+                self.phases.append([])
+            else:
+                self.phases[-1].append(operation)
         page = small_page()
         for number, (one, operation) in enumerate(zip(steps, self.operations, strict=True), start=1):
             try:
-                operation(page)  # a drop is none here: the steps are to fit together
+                operation.mark(page) if isinstance(operation, Comparison) else operation(
+                    page
+                )  # a drop is none here: the steps are to fit together
             except InputError as error:
                 raise at_step(number, one, error) from error
             except WRONG as error:
@@ -143,9 +149,9 @@ class Kitchen:
                 raise at_step(number, one, InputError(what, where="text", fix="mend the order of the steps")) from error
         setting.differing.clear()
 
-    def __call__(self, page: Page) -> Drop | None:
-        """Take a page, which is changed, through all steps; the first drop ends it."""
-        for operation in self.operations:
+    def __call__(self, page: Page, phase: int = 0) -> Drop | None:
+        """Take a page, which is changed, through the steps of a phase; the first drop ends it."""
+        for operation in self.phases[phase]:
             found = operation(page)
             if found is not None:
                 return found
