@@ -3,20 +3,25 @@
 A file is a list of sources, each with its `steps`; a step is `func` with its keyword arguments, and keys that begin
 with `_` are directions to DCLM's own runner. The recipe of DCLM-Baseline that is built in is that file without the bans
 of addresses, whose lists belong to others, and without the identification of languages, which is a stage of its own.
+The other recipes that have a name are YAML files in `recipes/`, there to be copied and changed.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from vlmkit.core.curate.compare import Comparison
+from vlmkit.core.curate.custom import code_of
 from vlmkit.core.curate.operations import FIXES, Operation, Page, Setting
-from vlmkit.core.curate.ops import WRONG, make, small_page
+from vlmkit.core.curate.ops import MAKERS, WRONG, make, small_page
 from vlmkit.core.curate.rules import Drop
-from vlmkit.core.errors import InputError, nearest
+from vlmkit.core.errors import InputError, RunError, nearest
 
 DCLM = "dclm"
+PACKAGE, RECIPES = "vlmkit.core.curate", "recipes"
 LONGEST = 10  # words of the lines in which substrings are looked for
 
 
@@ -66,10 +71,23 @@ def read_recipe(word: str) -> tuple[Step, ...]:
     """
     if word == DCLM:
         return BASELINE
+    if word in named_recipes():
+        return read_steps(resources.files(PACKAGE) / RECIPES / f"{word}.yaml")
     path = Path(word)
     if not path.is_file():
-        fix = f"a YAML file such as DCLM's, or: {nearest(word, [DCLM])}"
+        fix = f"one of {', '.join(named_recipes())}, or a YAML file such as DCLM's"
         raise InputError(f"there is no recipe '{word}'", where="--recipe", fix=fix)
+    return read_steps(path)
+
+
+def named_recipes() -> list[str]:
+    """The names of the recipes that are built in."""
+    files = (resources.files(PACKAGE) / RECIPES).iterdir()
+    return [DCLM, *sorted(one.name.removesuffix(".yaml") for one in files if one.name.endswith(".yaml"))]
+
+
+def read_steps(path: Path | Traversable) -> tuple[Step, ...]:
+    """The steps of a YAML file."""
     import yaml
 
     try:
@@ -79,7 +97,7 @@ def read_recipe(word: str) -> tuple[Step, ...]:
     return steps_of(sources, path)
 
 
-def steps_of(sources: Any, path: Path) -> tuple[Step, ...]:
+def steps_of(sources: Any, path: Path | Traversable) -> tuple[Step, ...]:
     """The steps of what a YAML file says."""
     if not isinstance(sources, list) or not sources or not all(isinstance(one, dict) for one in sources):
         raise InputError("a recipe is a list of sources", where=str(path), fix="- source: NAME, with its steps below")
@@ -96,6 +114,22 @@ def steps_of(sources: Any, path: Path) -> tuple[Step, ...]:
         kwargs = {str(key): value for key, value in row.items() if key != "func" and not str(key).startswith("_")}
         found.append(Step(row["func"], kwargs))
     return tuple(found)
+
+
+def brought_code(steps: Sequence[Step], assets: Path | None) -> dict[str, str]:
+    """For each step that is not DCLM's, by its name, the digest of the file that it is in.
+
+    Raises:
+        InputError: it cannot be loaded; the step is named.
+    """
+    found = {}
+    for number, one in enumerate(steps, start=1):
+        if one.func not in MAKERS:
+            try:
+                found[one.func] = code_of(one.func, Setting(assets))
+            except InputError as error:
+                raise at_step(number, one, error) from error
+    return found
 
 
 def check_fixes(names: Sequence[str]) -> None:
@@ -142,6 +176,8 @@ class Kitchen:
                 operation.mark(page) if isinstance(operation, Comparison) else operation(
                     page
                 )  # a drop is none here: the steps are to fit together
+            except RunError:
+                continue  # an operation that a user brings may need what real pages have
             except InputError as error:
                 raise at_step(number, one, error) from error
             except WRONG as error:

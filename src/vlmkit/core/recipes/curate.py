@@ -15,7 +15,7 @@ from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import FIXES
 from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
 from vlmkit.core.curate.phases import go_on, last_done, phase_folders, tasks_after
-from vlmkit.core.curate.recipe import DCLM, check_fixes, read_recipe
+from vlmkit.core.curate.recipe import brought_code, check_fixes, named_recipes, read_recipe
 from vlmkit.core.curate.work import Settings, Tally, Worker, total
 from vlmkit.core.errors import CapabilityError, InputError
 from vlmkit.core.io.job import Job, Result, open_job
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def run(config: CurateConfig) -> Result:
     """Curate the inputs of a config."""
-    job = open_job(config)
+    job = open_job(config, code=brought_code(read_recipe(config.recipe), config.assets))
     if job.stored:
         return job.stored
     sources = find_sources(config.inputs)
@@ -89,7 +89,7 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
         )
     check_fixes(config.fix)
     recipe = read_recipe(config.recipe)
-    if config.recipe != DCLM:  # its steps stand for both stages, whatever --stages says of the rest
+    if config.recipe not in named_recipes():  # its steps stand for both stages, whatever --stages says of the rest
         stages = tuple(one for one in STAGES if one == "heuristics" or (one in stages and one != "language"))
     fixes = tuple(sorted(FIXES)) if config.mode == "fixed" else config.fix
     reading = Reading(config.text_column, config.text_unit)
