@@ -229,7 +229,6 @@ def test_dclms_own_recipe_is_read_unchanged(tmp_path):
     [
         ("a: [", "not a YAML file"), ("a: 1", "a list of sources"), ("- source: a", "no steps"),
         ("- source: a\n  steps: [x]", "step 1 names no func"), ("- steps: []\n- steps: []", "2 sources"),
-        ("- source: a\n  steps:\n  - func: exact_dedup", "compares pages with one another"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_recipes(tmp_path, text, what):

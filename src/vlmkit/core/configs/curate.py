@@ -9,6 +9,7 @@ from vlmkit.core.errors import InputError, nearest
 
 STAGES = ("extract", "language", "heuristics", "dedup", "quality", "tokenize")
 DEDUPS = ("exact", "bloom", "minhash")
+RECIPES = ("dclm", "c4", "fineweb", "gopher", "refinedweb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,10 @@ class CurateConfig(Action):
         "need.",
     )
     recipe: str = option(
-        "dclm", help="Rules: dclm (DCLM-Baseline without bans of addresses), or a YAML file of DCLM's kind, whose "
-        "steps replace the stages language and heuristics.", maybe_path=True, metavar="NAME|FILE",
+        "dclm", help="Rules: dclm (DCLM-Baseline without bans of addresses), refinedweb, c4, gopher or fineweb; or a "
+        "YAML file of DCLM's kind, whose steps replace the stages language and heuristics. A step is an operation of "
+        "DCLM, of a package (entry points vlmkit.curate), or MODULE:FUNCTION, FILE.py:FUNCTION.",
+        maybe_path=True, known=RECIPES, metavar="NAME|FILE",
     )  # fmt: skip
     assets: Path | None = option(None, help="Folder with the files that a recipe names.", panel=INPUTS, metavar="DIR")
     mode: Literal["faithful", "fixed"] = option(
@@ -71,7 +74,7 @@ class CurateConfig(Action):
     quality_keep: float | None = option(None, help="Keep this share of the documents, the best first.")
     tokenizer: str | None = option(
         None, help="Write tokens by this tokenizer: a folder, or 'train' for one of these documents.",
-        metavar="DIR|train", maybe_path=True,
+        metavar="DIR|train", maybe_path=True, known=("train",),
     )  # fmt: skip
     vocab_size: int = option(4096, help="Vocabulary of a tokenizer that is trained.")
     text_unit: Literal["file", "block", "line"] = option(

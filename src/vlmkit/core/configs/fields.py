@@ -32,6 +32,7 @@ def option(
     digest: bool = True,
     eats: tuple[str, ...] = (),
     maybe_path: bool = False,
+    known: tuple[str, ...] = (),
     must_exist: bool = True,
 ) -> Any:
     """An option. Without a default it is required.
@@ -40,11 +41,12 @@ def option(
         digest: whether another value makes another artifact (false for device, workers and the like).
         eats: kinds of artifact that a path may be.
         maybe_path: a str that names either something known or a file; the file is an input then.
+        known: names that no file takes over, though there be one of that name.
         must_exist: whether a Path has to exist before the work begins.
     """
     metadata = {
         "help": help, "panel": panel, "name": name, "metavar": metavar, "repeat": repeat, "digest": digest,
-        "eats": eats, "maybe_path": maybe_path, "must_exist": must_exist,
+        "eats": eats, "maybe_path": maybe_path, "known": known, "must_exist": must_exist,
     }  # fmt: skip
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)

@@ -132,10 +132,11 @@ def report(near: Matches) -> None:
 
 def texts_of(parts: Sequence[Done], rows: np.ndarray) -> Iterator[tuple[int, str]]:
     """Texts of some kept rows (numbers in order), read part by part."""
-    yield from ((row, str(value)) for row, value in _values(parts, rows, "text"))
+    yield from ((row, str(value)) for row, value in values_of(parts, rows, "text"))
 
 
-def _values(parts: Sequence[Done], rows: np.ndarray, column: str) -> Iterator[tuple[int, object]]:
+def values_of(parts: Sequence[Done], rows: np.ndarray, column: str) -> Iterator[tuple[int, object]]:
+    """Values of some kept rows (numbers in order), read part by part."""
     start = 0
     for part in parts:
         inside = set(rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + part.kept)].tolist())
@@ -172,16 +173,21 @@ def unique_ids(parts: Sequence[Done]) -> tuple[dict[int, str], dict[int, str], i
     return here, there, int(given[list(here)].sum()) if here else 0
 
 
+def warn_of_ids(given: int) -> None:
+    """Say that ids were given twice."""
+    if given:
+        log.warning("%d documents came with an id that another one has; theirs end in #2, #3 and so on", given)
+
+
 def write_corpus(parts: Sequence[Done], verdicts: Verdicts, *, folder: Path) -> tuple[int, int]:
     """Write documents/ and dropped/ below a folder; how many rows of each.
 
     Files that are there already are from this very run, killed before its end, and are left as they are.
     """
     endings, drop_endings, given = unique_ids(parts)
-    if given:
-        log.warning("%d documents came with an id that another one has; theirs end in #2, #3 and so on", given)
+    warn_of_ids(given)
     matched = np.unique(verdicts.match[verdicts.match >= 0])
-    ids = {row: f"{value}{endings.get(row, '')}" for row, value in _values(parts, matched, "id")}
+    ids = {row: f"{value}{endings.get(row, '')}" for row, value in values_of(parts, matched, "id")}
     documents, dropped = _Files(folder / "documents", "documents"), _Files(folder / "dropped", "dropped")
     row = drop_row = 0
     for number, part in enumerate(parts):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any
 
-from vlmkit.core.curate.compare import side_by_side
+from vlmkit.core.curate.corpora import side_by_side
 from vlmkit.core.curate.page import example, pages_read
 from vlmkit.core.io.html import NOTHING, counted, document, listed, number, percent, plain, table
 

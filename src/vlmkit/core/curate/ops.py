@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from vlmkit.core.curate import modifiers, operations, repetition, rules
+from vlmkit.core.curate import lines, modifiers, operations, repetition, rules, scoring
+from vlmkit.core.curate.compare import Comparison, exact_dedup
+from vlmkit.core.curate.custom import custom, registered_names
 from vlmkit.core.curate.operations import Maker, Operation, Page, Setting, applied
 from vlmkit.core.curate.rules import Drop
-from vlmkit.core.errors import InputError, nearest
+from vlmkit.core.errors import InputError, RunError, nearest
 
 WRONG = (TypeError, ValueError, LookupError, AttributeError, re.error)  # what wrong arguments end in
 
@@ -41,13 +43,15 @@ def get(name: str) -> Callable[..., Callable[[Page], list[Page]]]:
 
 def find(name: str) -> Maker:
     """What makes the operation of a name."""
-    if name not in MAKERS:
-        raise InputError(f"there is no operation '{name}'", where="func", fix=nearest(name, sorted(MAKERS)))
-    return MAKERS[name]
+    maker = MAKERS.get(name) or custom(name)
+    if maker is None:
+        fix = nearest(name, sorted([*MAKERS, *registered_names()]))
+        raise InputError(f"there is no operation '{name}'", where="func", fix=fix)
+    return maker
 
 
-def make(name: str, kwargs: Mapping[str, Any], setting: Setting) -> Operation:
-    """An operation with its keyword arguments.
+def make(name: str, kwargs: Mapping[str, Any], setting: Setting) -> Operation | Comparison:
+    """An operation with its keyword arguments, or a step that compares pages.
 
     Raises:
         InputError: an argument that it does not know, that is missing or wrong, or a file that is not there.
@@ -59,7 +63,7 @@ def make(name: str, kwargs: Mapping[str, Any], setting: Setting) -> Operation:
             raise InputError(f"{name} takes no '{word}'", where=name, fix=nearest(word, known))
     try:
         operation = maker(setting, **kwargs)
-        with contextlib.suppress(InputError):  # what an earlier step notes is not there
+        with contextlib.suppress(InputError, RunError):  # what earlier steps note, and pages have, is not there
             operation(small_page())
     except WRONG as error:
         raise InputError(f"{name}: {error}", where=name, fix=f"it takes {', '.join(known or kwargs)}") from error
@@ -99,7 +103,8 @@ ON_TEXT = (
     modifiers.citation_removal_modifier, modifiers.punctuation_line_modifier, modifiers.within_page_dedup,
     rules.word_length_filter, rules.symbol_ratio_filter, rules.bullet_count_filter, rules.ellipsis_count_filter,
     rules.alphabetic_word_ratio_filter, rules.stop_word_filter, repetition.massive_web_repetition_filters,
-    repetition.repetition_filter,
+    repetition.repetition_filter, lines.line_end_filter, lines.repeated_line_filter, lines.short_line_filter,
+    lines.symbol_share_filter,
 )  # fmt: skip
 ON_PAGES = (
     operations.page_length_filter, operations.substring_filter, operations.substring_line_modifier,
@@ -107,6 +112,8 @@ ON_PAGES = (
     operations.key_name_modifier, operations.split_lines_modifier, operations.join_lines_modifier,
     operations.word_counter_enricher, operations.line_counter_enricher, operations.word_removal_ratio_filter,
     operations.detect_lang_whole_page_enricher, operations.language_filter, operations.quality_filter,
+    lines.line_sentence_filter, scoring.classify_fasttext_hq_prob_enricher, scoring.fasttext_filter,
 )  # fmt: skip
 MAKERS: dict[str, Maker] = {rule.__name__: on_text(rule) for rule in ON_TEXT}
 MAKERS |= {maker.__name__: maker for maker in ON_PAGES}
+MAKERS["exact_dedup"] = exact_dedup

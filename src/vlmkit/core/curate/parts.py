@@ -1,23 +1,28 @@
 """A part of the work with its results on the disk, so that a killed run goes on behind the parts that are done.
 
 A done part is a folder: kept and dropped rows as parquet, arrays of what deduplication needs to know of each kept row,
-and `done.json`, written last, with the counts and the digest of every file.
+and `done.json`, written last, with the counts and the digest of every file. A part whose pages wait for a comparison
+with all others holds, with each of its rows, the page as its recipe left it.
 """
 
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import xxhash
 
 from vlmkit.core.curate import minhash
 from vlmkit.core.curate.bloom import count_ngrams
+from vlmkit.core.curate.compare import Comparison, Value, marks_of
 from vlmkit.core.curate.dedup import text_digest
+from vlmkit.core.curate.operations import Page as RecipePage
 from vlmkit.core.curate.work import Kept, Row, Settings, Tally, Worker
+from vlmkit.core.errors import InputError
 from vlmkit.core.io.files import digest, files_below, remove, write_json
 from vlmkit.core.io.inflate import Damage
 from vlmkit.core.io.sources import Part
@@ -27,6 +32,7 @@ from vlmkit.core.io.web import Page, Reading, read_slice
 
 ROWS_HELD, CHARS_HELD = 4000, 16 << 20  # rows and characters that wait for being written
 DONE = "done.json"
+HELD = "held"  # the column with a page that waits
 
 
 @dataclass(frozen=True)
@@ -47,21 +53,38 @@ class Done:
 
 
 class Bench:
-    """Where parts are worked on: the worker and the folder of all parts."""
+    """Where parts are worked on: the worker, and the folder of all parts for each phase of the recipe."""
 
-    def __init__(self, settings: Settings, root: Path) -> None:
-        self.worker, self.root = Worker(settings), root
+    def __init__(self, settings: Settings, folders: Sequence[Path]) -> None:
+        self.worker, self.folders = Worker(settings), folders
 
 
 def work_on(bench: Bench, number: int, part: Part) -> Tally:
-    """Work on one part and leave it done; its tally."""
-    folder = part_folder(bench.root, number)
-    remove(folder)
+    """Work on one part, up to the first comparison of its recipe, and leave it done; its tally."""
     tally = Tally()
     pages = read_part(part, bench.worker.settings.reading)
-    rows = Rows(folder, bench.worker.settings.dedup)
-    for found in bench.worker.pages(pages, tally):
-        rows.add(found, tally)
+    return leave_done(bench, number, 0, bench.worker.pages(pages, tally), tally)
+
+
+def leave_done(
+    bench: Bench,
+    number: int,
+    phase: int,
+    found: Iterable[Kept | Row],
+    tally: Tally,
+    *,
+    carried: Iterable[pa.Table] = (),
+) -> Tally:
+    """Write what a phase finds of a part, behind what earlier ones dropped; its tally."""
+    folder = part_folder(bench.folders[phase], number)
+    remove(folder)
+    kitchen = bench.worker.kitchen
+    compared = kitchen.comparisons[phase] if kitchen and phase < len(kitchen.comparisons) else None
+    rows = Rows(folder, bench.worker.settings.dedup, compared)
+    for table in carried:
+        rows.carry(table)
+    for one in found:
+        rows.add(one, tally)
     rows.close()
     record = {
         "kept": rows.count,
@@ -97,11 +120,26 @@ def find_done(root: Path, number: int) -> Done | None:
     return Done(folder, record["kept"], Tally(**counts, seconds=record["tally"]["seconds"]))
 
 
+def held(page: RecipePage, name: str) -> str:
+    """A page as JSON, until the comparison that it waits for is judged.
+
+    Raises:
+        InputError: a step left something in it that JSON does not hold.
+    """
+    try:
+        return json.dumps(page)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"a step left in the page what cannot be kept between the phases of a recipe: {error}", where=name,
+            fix="text, numbers, lists and dictionaries with names",
+        ) from error  # fmt: skip
+
+
 class Rows:
     """Writes the rows of a part as they come, and the arrays on them at the end."""
 
-    def __init__(self, folder: Path, dedup: tuple[str, ...]) -> None:
-        self.folder, self.dedup = folder, dedup
+    def __init__(self, folder: Path, dedup: tuple[str, ...], compared: Comparison | None) -> None:
+        self.folder, self.dedup, self.compared = folder, () if compared else dedup, compared
         self.count = 0
         self._waiting: dict[str, list[Row]] = {"kept": [], "dropped": []}
         self._chars = Counter[str]()
@@ -113,6 +151,12 @@ class Rows:
         self._bands: list[np.ndarray] = []
         self._quality: list[float] = []
         self._ngrams: list[int] = []
+        self._marked: list[tuple[list[bytes], Value | None]] = []
+
+    def carry(self, table: pa.Table) -> None:
+        """Take dropped rows of an earlier phase."""
+        self._ids["dropped"] += [xxhash.xxh3_64_intdigest(str(name)) for name in table["id"].to_pylist()]
+        self._write("dropped", table)
 
     def add(self, found: Kept | Row, tally: Tally) -> None:
         """Take one row."""
@@ -126,12 +170,17 @@ class Rows:
             if "quality_score" in row:
                 self._quality.append(float(str(row["quality_score"])))
             begun = time.perf_counter()
+            if self.compared is not None and found.page is not None:
+                self._marked.append(self.compared.mark(found.page))
+                row = row | {HELD: held(found.page, str(row["id"]))}
+                begun = tally.spend("heuristics", begun)
             self._mark(text)
             tally.spend("dedup", begun)
         self._waiting[kind].append(row)
         self._chars[kind] += len(text)
         if len(self._waiting[kind]) >= ROWS_HELD or self._chars[kind] >= CHARS_HELD:
-            self._write(kind)
+            self._write(kind, self._waiting[kind])
+            self._waiting[kind], self._chars[kind] = [], 0
 
     def _mark(self, text: str) -> None:
         if "bloom" in self.dedup:
@@ -143,17 +192,16 @@ class Rows:
             nothing = np.zeros(minhash.BANDS, dtype=np.uint64)  # a text without words is near no other
             self._bands.append(minhash.bands(minhash.signature(shingles)) if len(shingles) else nothing)
 
-    def _write(self, kind: str) -> None:
+    def _write(self, kind: str, rows: list[Row] | pa.Table) -> None:
         path = self.folder / f"{kind}-{self._written[kind]:05d}.parquet"
-        write_table(path, self._waiting[kind], kind="documents" if kind == "kept" else "dropped")
-        self._waiting[kind], self._chars[kind] = [], 0
+        write_table(path, rows, kind="documents" if kind == "kept" else "dropped")
         self._written[kind] += 1
 
     def close(self) -> None:
         """Write what waits, and the arrays."""
-        for kind in self._waiting:
-            if self._waiting[kind]:
-                self._write(kind)
+        for kind, rows in self._waiting.items():
+            if rows:
+                self._write(kind, rows)
         arrays = {
             "ids": np.array(self._ids["kept"], dtype=np.uint64),
             "drop_ids": np.array(self._ids["dropped"], dtype=np.uint64),
@@ -168,5 +216,9 @@ class Rows:
             arrays["digests"] = np.frombuffer(b"".join(self._digests), dtype=np.uint64).reshape(-1, 2)
         if "minhash" in self.dedup:
             arrays["bands"] = np.array(self._bands, dtype=np.uint64).reshape(-1, minhash.BANDS).T
+        if self.compared:
+            marks = marks_of(self._marked)
+            arrays |= {"units": marks.units, "counts": marks.counts}
+            arrays |= {} if marks.selection is None else {"selection": marks.selection}
         for name, array in arrays.items():
             write_array(self.folder / f"{name}.npy", array)

@@ -33,12 +33,15 @@ def line_of(text: str) -> str:
 
 
 class Classifier:
-    """A fastText classifier of texts read from a file, or from the folder that `train-quality` wrote."""
+    """A fastText classifier of texts read from a file, or from the folder that `train-quality` wrote; without a label,
+    the good one is the one of two that is not `cc`, or `hq`."""
 
-    def __init__(self, path: Path, *, label: str = GOOD) -> None:
+    def __init__(self, path: Path, *, label: str | None = GOOD) -> None:
         file = path / MODEL if path.is_dir() else path
         self._model = load_fasttext(file, what="--quality-model FILE.bin, or the folder that train-quality wrote")
         labels = [name.removeprefix(LABEL) for name in self._model.get_labels()]
+        if label is None:
+            label = next(one for one in labels if one != BAD) if len(labels) == 2 and BAD in labels else GOOD
         if label not in labels:
             raise InputError(
                 f"this classifier knows no label '{label}'", where=str(file), fix=f"--quality-label {labels[0]}"

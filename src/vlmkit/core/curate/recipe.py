@@ -3,20 +3,25 @@
 A file is a list of sources, each with its `steps`; a step is `func` with its keyword arguments, and keys that begin
 with `_` are directions to DCLM's own runner. The recipe of DCLM-Baseline that is built in is that file without the bans
 of addresses, whose lists belong to others, and without the identification of languages, which is a stage of its own.
+The other recipes that have a name are YAML files in `recipes/`, there to be copied and changed.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from vlmkit.core.curate.compare import Comparison
+from vlmkit.core.curate.custom import code_of
 from vlmkit.core.curate.operations import FIXES, Operation, Page, Setting
-from vlmkit.core.curate.ops import WRONG, make, small_page
+from vlmkit.core.curate.ops import MAKERS, WRONG, make, small_page
 from vlmkit.core.curate.rules import Drop
-from vlmkit.core.errors import InputError, nearest
+from vlmkit.core.errors import InputError, RunError, nearest
 
 DCLM = "dclm"
-GLOBAL = ("exact_dedup",)  # operations that compare pages with one another
+PACKAGE, RECIPES = "vlmkit.core.curate", "recipes"
 LONGEST = 10  # words of the lines in which substrings are looked for
 
 
@@ -66,10 +71,23 @@ def read_recipe(word: str) -> tuple[Step, ...]:
     """
     if word == DCLM:
         return BASELINE
+    if word in named_recipes():
+        return read_steps(resources.files(PACKAGE) / RECIPES / f"{word}.yaml")
     path = Path(word)
     if not path.is_file():
-        fix = f"a YAML file such as DCLM's, or: {nearest(word, [DCLM])}"
+        fix = f"one of {', '.join(named_recipes())}, or a YAML file such as DCLM's"
         raise InputError(f"there is no recipe '{word}'", where="--recipe", fix=fix)
+    return read_steps(path)
+
+
+def named_recipes() -> list[str]:
+    """The names of the recipes that are built in."""
+    files = (resources.files(PACKAGE) / RECIPES).iterdir()
+    return [DCLM, *sorted(one.name.removesuffix(".yaml") for one in files if one.name.endswith(".yaml"))]
+
+
+def read_steps(path: Path | Traversable) -> tuple[Step, ...]:
+    """The steps of a YAML file."""
     import yaml
 
     try:
@@ -79,7 +97,7 @@ def read_recipe(word: str) -> tuple[Step, ...]:
     return steps_of(sources, path)
 
 
-def steps_of(sources: Any, path: Path) -> tuple[Step, ...]:
+def steps_of(sources: Any, path: Path | Traversable) -> tuple[Step, ...]:
     """The steps of what a YAML file says."""
     if not isinstance(sources, list) or not sources or not all(isinstance(one, dict) for one in sources):
         raise InputError("a recipe is a list of sources", where=str(path), fix="- source: NAME, with its steps below")
@@ -93,15 +111,25 @@ def steps_of(sources: Any, path: Path) -> tuple[Step, ...]:
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict) or not isinstance(row.get("func"), str):
             raise InputError(f"step {number} names no func", where=str(path), fix="- func: NAME")
-        if row["func"] in GLOBAL:
-            raise InputError(
-                f"step {number}, {row['func']}, compares pages with one another, which recipes cannot do yet",
-                where=str(path),
-                fix="leave the step out; --dedup exact and --dedup minhash compare whole pages",
-            )
         kwargs = {str(key): value for key, value in row.items() if key != "func" and not str(key).startswith("_")}
         found.append(Step(row["func"], kwargs))
     return tuple(found)
+
+
+def brought_code(steps: Sequence[Step], assets: Path | None) -> dict[str, str]:
+    """For each step that is not DCLM's, by its name, the digest of the file that it is in.
+
+    Raises:
+        InputError: it cannot be loaded; the step is named.
+    """
+    found = {}
+    for number, one in enumerate(steps, start=1):
+        if one.func not in MAKERS:
+            try:
+                found[one.func] = code_of(one.func, Setting(assets))
+            except InputError as error:
+                raise at_step(number, one, error) from error
+    return found
 
 
 def check_fixes(names: Sequence[str]) -> None:
@@ -119,6 +147,9 @@ def at_step(number: int, one: Step, error: InputError) -> InputError:
 class Kitchen:
     """A recipe with its operations made: every page goes through them in order.
 
+    Steps that compare pages cut it into phases of operations that need one page alone: all pages go through a phase
+    before the comparison that ends it is judged, and those that are left go through the next.
+
     Raises:
         InputError: an operation or an argument that is not known, a file that is not there, or steps that do not fit
             together; the step is named.
@@ -126,16 +157,27 @@ class Kitchen:
 
     def __init__(self, steps: Sequence[Step], setting: Setting) -> None:
         self.setting = setting
-        self.operations: list[Operation] = []
+        self.operations: list[Operation | Comparison] = []
         for number, one in enumerate(steps, start=1):
             try:
                 self.operations.append(make(one.func, one.kwargs, setting))
             except InputError as error:
                 raise at_step(number, one, error) from error
+        self.comparisons = [one for one in self.operations if isinstance(one, Comparison)]
+        self.phases: list[list[Operation]] = [[]]
+        for operation in self.operations:
+            if isinstance(operation, Comparison):
+                self.phases.append([])
+            else:
+                self.phases[-1].append(operation)
         page = small_page()
         for number, (one, operation) in enumerate(zip(steps, self.operations, strict=True), start=1):
             try:
-                operation(page)  # a drop is none here: the steps are to fit together
+                operation.mark(page) if isinstance(operation, Comparison) else operation(
+                    page
+                )  # a drop is none here: the steps are to fit together
+            except RunError:
+                continue  # an operation that a user brings may need what real pages have
             except InputError as error:
                 raise at_step(number, one, error) from error
             except WRONG as error:
@@ -143,9 +185,9 @@ class Kitchen:
                 raise at_step(number, one, InputError(what, where="text", fix="mend the order of the steps")) from error
         setting.differing.clear()
 
-    def __call__(self, page: Page) -> Drop | None:
-        """Take a page, which is changed, through all steps; the first drop ends it."""
-        for operation in self.operations:
+    def __call__(self, page: Page, phase: int = 0) -> Drop | None:
+        """Take a page, which is changed, through the steps of a phase; the first drop ends it."""
+        for operation in self.phases[phase]:
             found = operation(page)
             if found is not None:
                 return found

@@ -60,9 +60,10 @@ class Trial:
 
 def work(worker: Worker, sample: Sample, numbers: Sequence[int], folder: Path) -> Done:
     """Take some stretches of a sample through the stages that look at one page, as one part; ids name the stretch."""
-    rows, tally = Rows(folder, worker.settings.dedup), Tally()
+    rows, tally = Rows(folder, worker.settings.dedup, None), Tally()
     for number in numbers:
-        for found in worker.pages(sample.stretches[number].pages, tally):
+        for page in worker.pages(sample.stretches[number].pages, tally):
+            found = worker.alone(page, tally)
             row = found.row if isinstance(found, Kept) else found
             row["id"] = f"{number}{MARK}{row['id']}"
             rows.add(found, tally)

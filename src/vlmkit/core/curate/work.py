@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vlmkit.core.curate.extract import EXTRACTORS
 from vlmkit.core.curate.language import Identifier
+from vlmkit.core.curate.operations import Page as RecipePage
 from vlmkit.core.curate.operations import Setting
 from vlmkit.core.curate.quality import GOOD, Classifier
 from vlmkit.core.curate.recipe import BASELINE, Kitchen, Step
@@ -104,10 +105,12 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 @dataclass
 class Kept:
-    """A page that is kept so far, as a row of documents, and whether its id was given."""
+    """A page that is kept so far, as a row of documents, and whether its id was given; `page`, as its recipe left it,
+    while it waits for a comparison with all others."""
 
     row: Row
     given: bool
+    page: RecipePage | None = None
 
 
 class Worker:
@@ -137,9 +140,13 @@ class Worker:
                 yield damage_row(page)
             else:
                 yield self.page(page, tally)
-                if self.kitchen:
-                    tally.differing += self.kitchen.setting.differing
-                    self.kitchen.setting.differing.clear()
+                self.note_differing(tally)
+
+    def note_differing(self, tally: Tally) -> None:
+        """Count the pages on which a fault of DCLM's code mattered since the last time."""
+        if self.kitchen:
+            tally.differing += self.kitchen.setting.differing
+            self.kitchen.setting.differing.clear()
 
     def page(self, page: Page, tally: Tally) -> Kept | Row:
         """One page through the stages."""
@@ -161,22 +168,57 @@ class Worker:
             tally.kept[stage] += 1
             tally.chars[stage] += len(result or page.html or page.text or "")
             row["text"] = result
+        kept = Kept(row, page.id is not None)
+        return self.cook(kept, self.recipe_page(page, row), tally, phase=0) if self.kitchen else self.rated(kept, tally)
+
+    def recipe_page(self, page: Page, row: Row) -> RecipePage:
+        """A page as the steps of a recipe see it."""
+        assert self.kitchen is not None
+        url = str(row["url"] or "")
+        metadata = json.loads(str(row["metadata"])) if self.kitchen.comparisons else page.metadata
+        return {"text": row["text"], "url": url, "metadata": {"WARC-Target-URI": url, **metadata}, "id": row["id"]}
+
+    def cook(self, kept: Kept, page: RecipePage, tally: Tally, *, phase: int) -> Kept | Row:
+        """A page through a phase of the recipe: dropped, waiting for the comparison after it, or kept."""
+        assert self.kitchen is not None
+        begun = time.perf_counter()
+        drop = self.kitchen(page, phase)
+        tally.spend("heuristics", begun)
+        if drop is not None:
+            tally.drop("heuristics", drop.rule)
+            return dropped_row(kept.row, "heuristics", drop)
+        if phase < len(self.kitchen.comparisons):
+            return Kept(kept.row, kept.given, page)
+        tally.kept["heuristics"] += 1
+        left = page["text"]
+        kept.row["text"] = "\n".join(left) if isinstance(left, list) else str(left)
+        tally.chars["heuristics"] += len(str(kept.row["text"]))
+        return self.rated(kept, tally)
+
+    def alone(self, found: Kept | Row, tally: Tally) -> Kept | Row:
+        """A page that waits for a comparison, taken on through all phases as if it repeated no other."""
+        phase = 0
+        while isinstance(found, Kept) and found.page is not None:
+            phase += 1
+            found = self.cook(Kept(found.row, found.given), found.page, tally, phase=phase)
+        return found
+
+    def rated(self, kept: Kept, tally: Tally) -> Kept:
+        """A kept page with its quality, where that is asked for."""
         if self.classifier:
             begun = time.perf_counter()
-            row["quality_score"] = self.classifier.score(str(row["text"]))
+            kept.row["quality_score"] = self.classifier.score(str(kept.row["text"]))
             tally.spend("quality", begun)
-        return Kept(row, page.id is not None)
+        return kept
 
     def steps(self, page: Page, row: Row) -> Iterator[tuple[str, Callable[[str], str | Drop]]]:
-        """The stages that a page goes through, in order."""
+        """The stages that a page goes through before its recipe, in order."""
         stages = self.settings.stages
         if "extract" in stages:
             yield "read", lambda text: text
         yield "extract" if "extract" in stages else "read", lambda _: self.text_of(page)
         if self.identifier and "language" in stages:
             yield "language", lambda text: self.in_language(text, row)
-        if self.kitchen:
-            yield "heuristics", lambda text: self.cooked(page, text, row)
 
     def text_of(self, page: Page) -> str | Drop:
         """The text that a page brings, or the main text of its HTML."""
@@ -184,17 +226,6 @@ class Worker:
             return self.extract(page.html, page.charset)
         text = clean(page.text or "")
         return text if text.strip() else Drop("empty_text", 0, 1)
-
-    def cooked(self, page: Page, text: str, row: Row) -> str | Drop:
-        """The text that the recipe's steps leave."""
-        assert self.kitchen is not None
-        url = str(row["url"] or "")
-        known = {"text": text, "url": url, "metadata": {"WARC-Target-URI": url, **page.metadata}, "id": row["id"]}
-        dropped = self.kitchen(known)
-        if dropped is not None:
-            return dropped
-        left = known["text"]
-        return "\n".join(left) if isinstance(left, list) else str(left)
 
     def in_language(self, text: str, row: Row) -> str | Drop:
         """The text if it is in a wanted language; the language is noted."""

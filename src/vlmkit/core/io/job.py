@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -167,8 +167,11 @@ def refuse() -> None:
             job.abandon()
 
 
-def open_job(config: Action) -> Job:
+def open_job(config: Action, *, code: Mapping[str, str] | None = None) -> Job:
     """Digest the inputs of an action and decide whether it is done, to be resumed, or refused.
+
+    Args:
+        code: digests of code that the user brings, by name: another code makes another artifact.
 
     Raises:
         InputError: an input is missing or of the wrong kind, or the folder holds something else.
@@ -186,7 +189,7 @@ def open_job(config: Action) -> Job:
         **settings,
         "inputs": [item.content_digest for item in inputs],
         "command": [config.command, config.action],
-    }
+    } | ({"code": dict(code)} if code else {})
     job = Job(config, settings, inputs, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest())
     if config.out is not None and config.makes:
         decide(job, config.out)
@@ -242,8 +245,7 @@ def input_paths(config: Action) -> Iterator[tuple[Path, tuple[str, ...]]]:
         value = getattr(config, item.name)
         values = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else (value,)
         for one in values:
-            named = isinstance(one, str) and item.metadata.get("maybe_path") and Path(one).exists()
-            if isinstance(one, Path) or named:
+            if isinstance(one, Path) or names_file(item, one):
                 yield Path(one), tuple(item.metadata.get("eats", ()))
 
 
@@ -261,9 +263,14 @@ def settings_of(config: Action) -> dict[str, object]:
     for item in dataclasses.fields(config):
         if item.metadata.get("digest", True):
             value = getattr(config, item.name)
-            named = item.metadata.get("maybe_path") and isinstance(value, str) and Path(value).exists()
-            found[item.name] = "path" if named else plain(value)
+            found[item.name] = "path" if names_file(item, value) else plain(value)
     return found
+
+
+def names_file(item: dataclasses.Field, value: object) -> bool:
+    """Whether a word that may name something known or a file names a file."""
+    may = isinstance(value, str) and item.metadata.get("maybe_path") and value not in item.metadata.get("known", ())
+    return bool(may) and Path(str(value)).exists()
 
 
 def difference(job: Job, manifest: Manifest) -> str:

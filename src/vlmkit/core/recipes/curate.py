@@ -14,7 +14,8 @@ from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeate
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import FIXES
 from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
-from vlmkit.core.curate.recipe import DCLM, check_fixes, read_recipe
+from vlmkit.core.curate.phases import go_on, last_done, phase_folders, tasks_after
+from vlmkit.core.curate.recipe import brought_code, check_fixes, named_recipes, read_recipe
 from vlmkit.core.curate.work import Settings, Tally, Worker, total
 from vlmkit.core.errors import CapabilityError, InputError
 from vlmkit.core.io.job import Place, Result, open_job
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 def run(config: CurateConfig) -> Result:
     """Curate the inputs of a config."""
-    job = open_job(config)
+    job = open_job(config, code=brought_code(read_recipe(config.recipe), config.assets))
     if job.stored:
         return with_funnel(job.stored)
     sources = find_sources(config.inputs)
@@ -49,7 +50,7 @@ def run(config: CurateConfig) -> Result:
         after = partial(assemble, config, settings), partial(tokenize, config, tokenizer)
         return plan(config, worker, sources, parts, *after)
     job.begin()
-    done = do_parts(settings, parts, job.state / "parts", config.workers)
+    done = do_parts(worker, parts, job.state, config.workers)
     tally = total(part.tally for part in done)
     if tally.dropped["read"]:
         log.warning("%d records could not be read as they should: see dropped/, step read", tally.dropped["read"])
@@ -89,7 +90,7 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
         )
     check_fixes(config.fix)
     recipe = read_recipe(config.recipe)
-    if config.recipe != DCLM:  # its steps stand for both stages, whatever --stages says of the rest
+    if config.recipe not in named_recipes():  # its steps stand for both stages, whatever --stages says of the rest
         stages = tuple(one for one in STAGES if one == "heuristics" or (one in stages and one != "language"))
     fixes = tuple(sorted(FIXES)) if config.mode == "fixed" else config.fix
     reading = Reading(config.text_column, config.text_unit)
@@ -100,16 +101,21 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
     )  # fmt: skip
 
 
-def do_parts(settings: Settings, parts: list[Part], root: Path, workers: int) -> list[Done]:
-    """Do the parts that are not done yet; all of them, in order."""
-    left = [(number, part) for number, part in enumerate(parts) if find_done(root, number) is None]
-    pages = 0
-    results = run_parts(work_on, partial(Bench, settings, root), left, workers=workers)
-    for count, (_, tally) in enumerate(results, len(parts) - len(left) + 1):
-        pages += tally.kept["read"] + tally.dropped["read"]
-        progress("curate", count, len(parts), "parts", pages=pages)
-    found = [find_done(root, number) for number in range(len(parts))]
-    return [done for done in found if done is not None]
+def do_parts(worker: Worker, parts: list[Part], state: Path, workers: int) -> list[Done]:
+    """Do the parts that are not done yet, one phase of the recipe after the other; all of them, in order."""
+    folders = phase_folders(worker, state)
+    phase, done = last_done(folders, len(parts))
+    while phase + 1 < len(folders):
+        tasks = tasks_after(worker, done, phase) if done else parts
+        phase, pages = phase + 1, 0
+        left = [(number, task) for number, task in enumerate(tasks) if find_done(folders[phase], number) is None]
+        setup, work = partial(Bench, worker.settings, folders), go_on if phase else work_on
+        results = run_parts(work, setup, left, workers=workers)  # type: ignore[arg-type]  # tasks are those of work
+        for count, (_, tally) in enumerate(results, len(parts) - len(left) + 1):
+            pages += tally.kept["read"] + tally.dropped["read"]
+            progress("curate", count, len(parts), "parts", pages=pages)
+        phase, done = last_done(folders, len(parts))
+    return done
 
 
 def assemble(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.core.configs.curate_compare import CurateCompareConfig
-from vlmkit.core.curate.compare import difference, read_corpus, side_by_side
 from vlmkit.core.curate.compare_page import compare_page
+from vlmkit.core.curate.corpora import difference, read_corpus, side_by_side
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.files import write_text
 from vlmkit.core.io.html import percent

@@ -39,14 +39,23 @@ def plan(
     values |= {"stages": list(worker.settings.stages)}
     values |= {"sample": {"pages": sample.count, "places": len(sample.stretches), "whole": sample.whole}}
     workers = min(config.workers or cores(), max(1, len(parts)))
-    values["estimate"] = estimate(config, sample, trial, stages, workers) if sample.count else None
-    values["notes"] = notes(config, sample, stages)
+    first = bounded_from(worker, sample, stages)
+    values["estimate"] = estimate(config, sample, trial, stages, workers, first) if sample.count else None
+    values["notes"] = notes(config, sample, stages, first)
     return Result({"plan": values}, shown=shown(values))
 
 
-def estimate(config: CurateConfig, sample: Sample, trial: Trial, stages: Sequence[str], workers: int) -> dict[str, Any]:
-    """What the sample says of the whole. What stages do from the search for duplicates on is a bound alone, unless the
-    sample is the whole."""
+def bounded_from(worker: Worker, sample: Sample, stages: Sequence[str]) -> str | None:
+    """The first stage whose numbers are bounds alone: it compares pages, of which the sample has few, or, for the steps
+    of a recipe, none."""
+    compares = worker.kitchen is not None and bool(worker.kitchen.comparisons)
+    return "heuristics" if compares else None if sample.whole or "dedup" not in stages else "dedup"
+
+
+def estimate(
+    config: CurateConfig, sample: Sample, trial: Trial, stages: Sequence[str], workers: int, first: str | None
+) -> dict[str, Any]:
+    """What the sample says of the whole; from the stage `first` on as a bound alone."""
     counts = counts_of(sample)
     pages, times = counts.all_pages(), counts.total / sample.count
     seconds = {stage: trial.seconds(stage, counts.total) for stage in (*stages, REST)}
@@ -54,7 +63,7 @@ def estimate(config: CurateConfig, sample: Sample, trial: Trial, stages: Sequenc
     rows, kept = [], pages
     bounded = False
     for stage, share in zip(stages, shares(counts, [trial.left[one] for one in stages]), strict=True):
-        bounded = bounded or (stage == "dedup" and not sample.whole)
+        bounded = bounded or stage == first
         kept = number_kept(pages, share, counts.error)
         if bounded:
             kept, share = (Estimate(one.value, None, one.high) for one in (kept, share))
@@ -76,12 +85,17 @@ def estimate(config: CurateConfig, sample: Sample, trial: Trial, stages: Sequenc
     }
 
 
-def notes(config: CurateConfig, sample: Sample, stages: Sequence[str]) -> list[str]:
+def notes(config: CurateConfig, sample: Sample, stages: Sequence[str], first: str | None) -> list[str]:
     """What the estimate does not know."""
-    found = []
-    if sample.whole:
+    if sample.whole and first is None:
         return ["the input is small, so all of it was tried: only the seconds are estimates"]
-    if "dedup" in stages:
+    found = []
+    if first == "heuristics":
+        found.append(
+            "steps of the recipe that compare all pages are left out of the trial: from the stage heuristics on, "
+            "documents, their bytes and tokens are upper bounds, the bytes of dropped/ a lower one"
+        )
+    elif "dedup" in stages:
         found.append(
             "duplicates are only found among the pages of the sample; the whole has more of them, and how many no "
             "sample can tell: from the stage dedup on, documents, their bytes and tokens are upper bounds, the bytes "
