@@ -80,7 +80,10 @@ def part_folder(root: Path, number: int) -> Path:
 def read_part(part: Part, reading: Reading) -> Iterator[Page | Damage]:
     """All pages of a part, in order."""
     for piece in part:
-        yield from read_slice(piece, reading)
+        for page in read_slice(piece, reading):
+            if isinstance(page, Page):
+                page.given = piece.source.given
+            yield page
 
 
 def find_done(root: Path, number: int) -> Done | None:
@@ -106,6 +109,7 @@ class _Rows:
         self._written = Counter[str]()
         self._ids: dict[str, list[int]] = {"kept": [], "dropped": []}
         self._given: list[bool] = []
+        self._origins: list[str] = []
         self._digests: list[bytes] = []
         self._bands: list[np.ndarray] = []
         self._quality: list[float] = []
@@ -119,6 +123,7 @@ class _Rows:
         if isinstance(found, Kept):
             self.count += 1
             self._given.append(found.given)
+            self._origins.append(found.origin)
             if "quality_score" in row:
                 self._quality.append(float(str(row["quality_score"])))
             begun = time.perf_counter()
@@ -154,6 +159,7 @@ class _Rows:
             "ids": np.array(self._ids["kept"], dtype=np.uint64),
             "drop_ids": np.array(self._ids["dropped"], dtype=np.uint64),
             "given": np.array(self._given, dtype=np.bool_),
+            "origins": np.array(self._origins, dtype=np.str_),
         }
         if self._quality or not self.count:
             arrays["quality"] = np.array(self._quality, dtype=np.float64)

@@ -95,10 +95,11 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 @dataclass
 class Kept:
-    """A page that is kept so far, as a row of documents, and whether its id was given."""
+    """A page that is kept so far, as a row of documents, whether its id was given, and the input it came with."""
 
     row: Row
     given: bool
+    origin: str = ""
 
 
 class Worker:
@@ -155,7 +156,7 @@ class Worker:
             begun = time.perf_counter()
             row["quality_score"] = self.classifier.score(str(row["text"]))
             tally.spend("quality", begun)
-        return Kept(row, page.id is not None)
+        return Kept(row, page.id is not None, page.given)
 
     def steps(self, page: Page, row: Row) -> Iterator[tuple[str, Callable[[str], str | Drop]]]:
         """The stages that a page goes through, in order."""

@@ -241,19 +241,18 @@ def input_paths(config: Action) -> Iterator[tuple[Path, tuple[str, ...]]]:
 def settings_of(config: Action) -> dict[str, object]:
     """The settings that decide what is made: no paths (their content counts), no device, no verbosity."""
 
-    def plain(value: object) -> object:
-        if isinstance(value, Path):
+    def plain(value: object, named: bool = False) -> object:
+        if isinstance(value, Path) or (named and isinstance(value, str) and Path(value).exists()):
             return "path"
         if isinstance(value, dict):
             return {key: plain(one) for key, one in value.items()}
-        return [plain(one) for one in value] if isinstance(value, tuple) else value
+        return [plain(one, named) for one in value] if isinstance(value, tuple) else value
 
     found = {}
     for item in dataclasses.fields(config):
         if item.metadata.get("digest", True):
             value = getattr(config, item.name)
-            named = item.metadata.get("maybe_path") and isinstance(value, str) and Path(value).exists()
-            found[item.name] = "path" if named else plain(value)
+            found[item.name] = plain(value, bool(item.metadata.get("maybe_path")))
     return found
 
 

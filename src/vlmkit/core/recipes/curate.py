@@ -7,7 +7,6 @@ that is done stays done when the run is killed. What comes after (duplicates, id
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vlmkit.core.configs.curate import STAGES, CurateConfig
 from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, write_corpus
@@ -23,9 +22,7 @@ from vlmkit.core.io.records import check_columns
 from vlmkit.core.io.sources import Part, Source, find_sources, plan_parts
 from vlmkit.core.io.web import Reading, estimate_pages
 from vlmkit.core.io.workers import run_parts
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from vlmkit.core.recipes.curate_late import Plans, choose, read_plans, tokenize
 
 
 def run(config: CurateConfig) -> Result:
@@ -42,6 +39,7 @@ def run(config: CurateConfig) -> Result:
         from vlmkit.core.curate.tokens import existing_tokenizer
 
         tokenizer = existing_tokenizer(Path(str(config.tokenizer)))
+    plans = read_plans(config, settings.stages)
     Worker(settings)  # an identifier that cannot be read, or a step that cannot be made, is refused here
     if config.dry_run:
         pages = estimate_pages([piece for part in parts for piece in part], settings.reading)
@@ -53,12 +51,12 @@ def run(config: CurateConfig) -> Result:
     tally = total(part.tally for part in done)
     if tally.dropped["read"]:
         log.warning("%d records could not be read as they should: see dropped/, step read", tally.dropped["read"])
-    documents, dropped, bloom = assemble(config, settings, done, job, tally)
+    documents, dropped, told = assemble(config, settings, plans, done, job, tally)
     if not documents:
         log.warning("no document was kept: dropped/ says why")
-    tokens = tokenize(config, tokenizer, job, tally) if "tokenize" in settings.stages else None
-    values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": tokens}
-    values |= tally.funnel(settings.stages) | ({"bloom": bloom} if bloom else {})
+    values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": None}
+    values |= tokenize(config, settings, tokenizer, job, tally) if "tokenize" in settings.stages else {}
+    values |= tally.funnel(settings.stages) | told
     return job.finish(values, next=f"vlmkit pretrain {config.out} --out lm")
 
 
@@ -71,7 +69,8 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
     """
     model = config.language_model or shipped_model()
     has = {"language": model is not None, "tokenize": config.tokenizer is not None}
-    has["quality"] = config.quality_model is not None
+    has |= {"quality": config.quality_model is not None, "mix": bool(config.mix)}
+    has["decontaminate"] = bool(config.decontaminate)
     stages = tuple(one for one in STAGES if (one in config.stages if config.stages else has.get(one, True)))
     if "language" in stages and model is None:
         raise CapabilityError(
@@ -112,33 +111,20 @@ def do_parts(settings: Settings, parts: list[Part], root: Path, workers: int) ->
 
 
 def assemble(
-    config: CurateConfig, settings: Settings, done: list[Done], job: Job, tally: Tally
-) -> tuple[int, int, dict[str, object] | None]:
-    """Find duplicates and poor pages and write the tables; how many documents and dropped rows there are, and what the
-    Bloom filter was and did."""
+    config: CurateConfig, settings: Settings, plans: Plans, done: list[Done], job: Job, tally: Tally
+) -> tuple[int, int, dict[str, object]]:
+    """Find duplicates, poor pages and what the late stages drop, and write the tables; how many documents and dropped
+    rows there are, and what is told of the Bloom filter, the mix and the tasks."""
     begun = time.perf_counter()
     found = find_duplicates(done, settings.dedup, threshold=config.similarity, spool=job.state / "shingles.bin")
-    bloom = None
+    told: dict[str, object] = {}
     if "bloom" in settings.dedup:
-        bloom = find_repeated(done, found, rate=config.bloom_rate, threshold=config.bloom_threshold)
+        told["bloom"] = find_repeated(done, found, rate=config.bloom_rate, threshold=config.bloom_threshold)
     if "dedup" in settings.stages:
         tally.spend("dedup", begun)
     if "quality" in settings.stages:
         find_poor(done, found, threshold=config.quality_threshold, keep=config.quality_keep)
-    found.count(tally, [one for one in ("dedup", "quality") if one in settings.stages])
+    told |= choose(config, plans, done, found, job, tally)
+    found.count(tally, [one for one in ("dedup", "quality", "mix", "decontaminate") if one in settings.stages])
     documents, dropped = write_corpus(done, found, folder=job.folder)
-    return documents, dropped, bloom
-
-
-def tokenize(config: CurateConfig, tokenizer: "PreTrainedTokenizerBase | None", job: Job, tally: Tally) -> int:
-    """Write the documents as tokens, by a tokenizer trained on them unless there is one; how many tokens."""
-    from vlmkit.core.curate.tokens import trained_tokenizer, write_tokens
-
-    begun = time.perf_counter()
-    documents, state = job.folder / "documents", job.state / "tokens"
-    if tokenizer is None:
-        tokenizer = trained_tokenizer(documents, vocab_size=config.vocab_size, state=job.state / "tokenizer")
-    count, tokens = write_tokens(documents, tokenizer, folder=job.folder / "tokens", state=state)
-    tally.kept["tokenize"] = count
-    tally.spend("tokenize", begun)
-    return tokens
+    return documents, dropped, told
