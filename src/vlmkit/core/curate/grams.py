@@ -43,7 +43,10 @@ class Words:
 
 def plain(text: str) -> str:
     """A text without case, in compatibility form, without characters that are not seen."""
-    return text.lower() if text.isascii() else UNSEEN.sub("", unicodedata.normalize("NFKC", text)).lower()
+    if text.isascii():
+        return text.lower()
+    folded = UNSEEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    return unicodedata.normalize("NFKC", folded)
 
 
 def words_of(texts: Sequence[str]) -> Words:
