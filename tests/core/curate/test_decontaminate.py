@@ -55,7 +55,7 @@ def write_lines(path: Path, rows: list[dict]) -> Path:
 
 def disguised(text: str, rng: random.Random) -> str:
     """The same words with other case, punctuation and line breaks."""
-    words = regex.findall(r"[\p{L}\p{N}\p{M}]+", text)
+    words = regex.findall(r"[\p{L}\p{N}\p{M}\p{Cf}]+", text)
     ends = [" ", "\n", ", ", "… ", "; ", "\r\n\r\n", " — ", "\t"]
     return "".join(rng.choice([str.upper, str.lower, str.title])(word) + rng.choice(ends) for word in words)
 

@@ -172,17 +172,20 @@ class Seeker:
         self.index, self.threshold = index, threshold
         self.sizes = sizes_of(index.about)
         self.wanted = sorted(set(self.sizes.tolist()))
-        bits = min(max(len(index.grams) * 16, 1 << 12).bit_length(), 26)
-        self.shift = np.uint64(64 - bits)
-        self.mask = np.zeros(1 << bits, dtype=np.bool_)  # which hashes may be n-grams of the index, by their first bits
-        self.mask[index.grams >> self.shift] = True
+        bits = min(max(len(index.grams) * 8, 1 << 12).bit_length(), 26)
+        self.shift, self.low = np.uint64(64 - bits), np.uint64((1 << bits) - 1)
+        self.first = np.zeros(1 << bits, dtype=np.bool_)  # which hashes may be in the index, by their first bits …
+        self.last = np.zeros(1 << bits, dtype=np.bool_)  # … and by their last
+        self.first[index.grams >> self.shift] = True
+        self.last[index.grams & self.low] = True
 
     def runs(self, words: Words) -> tuple[np.ndarray, np.ndarray]:
         """Where n-grams of the index begin among words, and which they are."""
         spots, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         grams = self.index.grams
         for size, hashes in gram_hashes(words.hashes, self.wanted):
-            spot = np.flatnonzero(self.mask[hashes >> self.shift])
+            spot = np.flatnonzero(self.first[hashes >> self.shift])
+            spot = spot[self.last[hashes[spot] & self.low]]
             at = np.minimum(np.searchsorted(grams, hashes[spot]), len(grams) - 1)
             sure = (grams[at] == hashes[spot]) & (words.texts[spot] == words.texts[spot + size - 1])
             spots.append(spot[sure])

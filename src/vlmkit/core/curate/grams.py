@@ -21,6 +21,7 @@ CYCLE = 256  # places of a word's characters that are told apart; longer words r
 LONGEST = 64  # words of a run
 SINGLES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]")  # soft hyphens, joiners, variation selectors
+LOOSE = re.compile("(?<![^\\s.,;:!?'\"-])[\u0300-\u036f]+")  # accents on no letter, as NFKC makes them of ´
 GOLDEN = 0x9E3779B97F4A7C15
 
 
@@ -46,7 +47,8 @@ def plain(text: str) -> str:
     if text.isascii():
         return text.lower()
     folded = UNSEEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
-    return unicodedata.normalize("NFKC", folded)
+    folded = unicodedata.normalize("NFKC", folded).replace("ı", "i")  # both are I in capitals
+    return LOOSE.sub("", folded)
 
 
 def words_of(texts: Sequence[str]) -> Words:
