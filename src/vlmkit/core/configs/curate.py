@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 from vlmkit.core.configs.fields import COMPUTE, INPUTS, Action, argument, option
 from vlmkit.core.errors import InputError, nearest
 
-STAGES = ("extract", "language", "heuristics", "dedup", "quality", "tokenize")
+STAGES = ("extract", "language", "heuristics", "dedup", "quality", "mix", "decontaminate", "tokenize")
 DEDUPS = ("exact", "bloom", "minhash")
 RECIPES = ("dclm", "c4", "fineweb", "gopher", "refinedweb")
+TOKEN_FORMATS = ("vlmkit", "webdataset", "ds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +36,8 @@ class CurateConfig(Action):
     inputs: tuple[Path, ...] = argument(help="Archives, pages, tables or text, or folders of them.", metavar="INPUT")
     stages: tuple[str, ...] = option(
         (),
-        help="Stages to run, of extract,language,heuristics,dedup,quality,tokenize; default: all that have what they "
-        "need.",
+        help="Stages to run, of extract,language,heuristics,dedup,quality,mix,decontaminate,tokenize; default: all "
+        "that have what they need.",
     )
     recipe: str = option(
         "dclm", help="Rules: dclm (DCLM-Baseline without bans of addresses), refinedweb, c4, gopher or fineweb; or a "
@@ -48,7 +49,7 @@ class CurateConfig(Action):
     mode: Literal["faithful", "fixed"] = option(
         "faithful", help="faithful decides as DCLM's own code does, faults and all; fixed mends all known ones."
     )
-    fix: tuple[str, ...] = option((), help="Mend one fault of DCLM's code: url_removal.", repeat=True)
+    fix: tuple[str, ...] = option((), help="Mend one fault of DCLM's code: url_removal, all_padding.", repeat=True)
     extractor: Literal["default", "dclm"] = option(
         "default",
         help="default reads any encoding and tells text from boilerplate; dclm is DCLM's: resiliparse, UTF-8 only.",
@@ -72,11 +73,34 @@ class CurateConfig(Action):
     quality_label: str = option("hq", help="The classifier's label of good pages.")
     quality_threshold: float | None = option(None, help="Keep scores at or above it (DCLM's own classifier: 0.018112).")
     quality_keep: float | None = option(None, help="Keep this share of the documents, the best first.")
+    mix: tuple[str, ...] = option(
+        (), help="Share of tokens of a source: an input, or a folder or file in the documents' column source, or a "
+        "glob. Or one file with sources and weights (docs/papers/dclm.md).", repeat=True, maybe_path=True,
+        metavar="NAME=WEIGHT|FILE",
+    )  # fmt: skip
+    mix_tokens: float | None = option(
+        None, help="Tokens of the whole mix; default: as many as the weights allow.", metavar="N"
+    )
+    mix_repeat: int = option(1, help="Passes over a source, at most, when it has too few tokens.", metavar="N")
+    decontaminate: tuple[Path, ...] = option(
+        (), help="Files of evaluation tasks, or folders of them: documents that hold their items are dropped.",
+        repeat=True, metavar="PATH",
+    )  # fmt: skip
+    decontaminate_ngram: int = option(13, help="Words of the runs by which items are found.")
+    decontaminate_threshold: float = option(
+        0.5, help="Share of an item's words, within such runs, from which a document goes."
+    )
     tokenizer: str | None = option(
         None, help="Write tokens by this tokenizer: a folder, or 'train' for one of these documents.",
         metavar="DIR|train", maybe_path=True, known=("train",),
     )  # fmt: skip
     vocab_size: int = option(4096, help="Vocabulary of a tokenizer that is trained.")
+    token_format: tuple[str, ...] = option(
+        ("vlmkit",), help="Layouts of tokens, of vlmkit (tokens/), webdataset (open_lm's, as tokshuf-rs writes it) and "
+        "ds (datatrove's).",
+    )  # fmt: skip
+    context: int = option(2049, help="Tokens of a context in webdataset: one more than the model sees.")
+    shuffle: bool = option(False, help="Write tokens in a random order of documents, told by --seed.")
     text_unit: Literal["file", "block", "line"] = option(
         "block", help="What one document of a text file is; a block ends at an empty line.", panel=INPUTS
     )
@@ -110,6 +134,7 @@ class CurateConfig(Action):
                 fix="name a folder that holds tokenizer.json, or: --tokenizer train",
             )
         self.check_quality()
+        self.check_late()
         if not self.language:
             raise InputError("no language is named", where="--language", fix="--language en")
         if self.vocab_size > 1 << 20:
@@ -136,6 +161,29 @@ class CurateConfig(Action):
             )  # fmt: skip
         if self.quality_keep is not None and not 0 < self.quality_keep <= 1:
             raise InputError(f"{self.quality_keep:g} is no share", where="--quality-keep", fix="above 0, up to 1")
+
+    def check_late(self) -> None:
+        """Refuse late stages without what they need, and settings of theirs that say nothing."""
+        _known("--token-format", self.token_format, TOKEN_FORMATS)
+        for stage, given, fix in (
+            ("mix", self.mix, "--mix NAME=WEIGHT"), ("decontaminate", self.decontaminate, "--decontaminate PATH"),
+        ):  # fmt: skip
+            if stage in self.stages and not given:
+                raise InputError(f"the stage {stage} has nothing to go by", where="--stages", fix=fix)
+        for name, value, least in (
+            ("--mix-tokens", 1 if self.mix_tokens is None else self.mix_tokens, 1),
+            ("--mix-repeat", self.mix_repeat, 1), ("--context", self.context, 2),
+            ("--token-format", len(self.token_format), 1),
+        ):  # fmt: skip
+            if value < least:
+                raise InputError(f"{value:g} is too little", where=name, fix=f"{least} or more")
+        if not self.mix and (self.mix_tokens is not None or self.mix_repeat != 1):
+            raise InputError("there is no mix", where="--mix-tokens, --mix-repeat", fix="--mix NAME=WEIGHT")
+        if not 3 <= self.decontaminate_ngram <= 64:
+            raise InputError(f"{self.decontaminate_ngram} words", where="--decontaminate-ngram", fix="from 3 to 64")
+        if not 0 < self.decontaminate_threshold <= 1:
+            what = f"{self.decontaminate_threshold:g} is no share"
+            raise InputError(what, where="--decontaminate-threshold", fix="above 0, up to 1")
 
 
 def _known(name: str, words: tuple[str, ...], known: tuple[str, ...]) -> None:

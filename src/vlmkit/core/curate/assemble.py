@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from vlmkit.core.curate import minhash
 from vlmkit.core.curate.bloom import Filter, OldBoth
@@ -22,21 +23,32 @@ from vlmkit.core.io.progress import log, progress
 from vlmkit.core.io.spool import Spool
 from vlmkit.core.io.tables import from_rows, iter_rows, read_tables, write_table
 
-STEPS = ("", "dedup", "dedup", "dedup", "quality")  # the stage of each rule below; none for a row that is kept
-RULES = ("", "exact_duplicate", "minhash_duplicate", "bloom_duplicate", "quality_filter")
-KEPT, EXACT, NEAR, BLOOM, POOR = range(len(RULES))
+STEPS = (
+    "",
+    "dedup",
+    "dedup",
+    "dedup",
+    "quality",
+    "mix",
+    "decontaminate",
+)  # the stage of each rule below; none for a row that is kept
+RULES = ("", "exact_duplicate", "minhash_duplicate", "bloom_duplicate", "quality_filter", "mix", "contaminated")
+KEPT, EXACT, NEAR, BLOOM, POOR, SPARE, CONTAMINATED = range(len(RULES))
 
 
 @dataclass
 class Verdicts:
     """For each row of all parts in order (N,): by which of RULES it is dropped, the value that was measured, and the
-    row that it repeats (-1: none); the bound of each rule; and the texts of kept rows that lost paragraphs."""
+    row that it repeats (-1: none); the bound of each rule, for all rows or for each; the texts of kept rows that lost
+    paragraphs; names of what a row matches that is no row; and how often a kept row is written (None: once)."""
 
     rule: np.ndarray
     value: np.ndarray
     match: np.ndarray
-    bounds: dict[int, float]
+    bounds: dict[int, float | np.ndarray]
     texts: dict[int, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    copies: np.ndarray | None = None
 
     @classmethod
     def of(cls, count: int) -> "Verdicts":
@@ -50,7 +62,8 @@ class Verdicts:
     def reason(self, row: int) -> Drop:
         """Why a row is dropped."""
         rule = int(self.rule[row])
-        return Drop(RULES[rule], float(self.value[row]), self.bounds[rule])
+        bound = self.bounds[rule]
+        return Drop(RULES[rule], float(self.value[row]), float(bound[row] if isinstance(bound, np.ndarray) else bound))
 
     def count(self, tally: Tally, stages: Sequence[str], chars: np.ndarray) -> None:
         """Count the drops of each stage and rule, and what the stages keep of rows of so many characters (N,)."""
@@ -202,9 +215,26 @@ def write_corpus(parts: Sequence[Done], verdicts: Verdicts, *, folder: Path) -> 
             dropped.add(dropped_table(table, row, verdicts, ids))
             row += table.num_rows
         progress("writing", number + 1, len(parts), "parts", documents=documents.rows)
+    write_copies(parts, verdicts, endings, documents)
     documents.close()
     dropped.close()
     return documents.rows, dropped.rows
+
+
+def write_copies(parts: Sequence[Done], verdicts: Verdicts, endings: dict[int, str], documents: "_Files") -> None:
+    """Write kept rows again as often as they are wanted, pass after pass; ids of the n-th pass end in `#pass-n`."""
+    if verdicts.copies is None:
+        return
+    for turn in range(2, int(verdicts.copies[verdicts.rule == KEPT].max(initial=1)) + 1):
+        row = 0
+        wanted = (verdicts.rule == KEPT) & (verdicts.copies >= turn)
+        for path in (path for part in parts for path in part.files("kept")):
+            count = pq.read_metadata(path).num_rows
+            if wanted[row : row + count].any():
+                table = with_texts(with_endings(read_tables(path), row, endings), row, verdicts.texts)
+                table = table.filter(pa.array(wanted[row : row + count]))
+                documents.add(with_endings(table, 0, dict.fromkeys(range(table.num_rows), f"#pass-{turn}")))
+            row += count
 
 
 def with_endings(table: pa.Table, start: int, endings: dict[int, str]) -> pa.Table:
@@ -233,7 +263,7 @@ def dropped_table(table: pa.Table, start: int, verdicts: Verdicts, ids: dict[int
             row,
             STEPS[int(verdicts.rule[start + place])],
             verdicts.reason(start + place),
-            matched_id=ids.get(int(verdicts.match[start + place])),
+            matched_id=verdicts.names.get(start + place, ids.get(int(verdicts.match[start + place]))),
         )
         for row, place in zip(table.take(pa.array(places)).to_pylist(), places.tolist(), strict=True)
     ]

@@ -21,7 +21,10 @@ from vlmkit.core.errors import InputError
 
 Page = dict[str, Any]
 Operation = Callable[[Page], Drop | None]
-FIXES = {"url_removal": "addresses are removed from every text, not only from those that begin like a domain"}
+FIXES = {
+    "url_removal": "addresses are removed from every text, not only from those that begin like a domain",
+    "all_padding": "no context of padding alone is written where the last one of a table is full",
+}
 LID = ("lid.176.bin", "lid.176.ftz")
 TLDS_OF_DCLM = "baselines/mappers/iana_tlds.txt"
 

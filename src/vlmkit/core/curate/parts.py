@@ -103,7 +103,10 @@ def part_folder(root: Path, number: int) -> Path:
 def read_part(part: Part, reading: Reading) -> Iterator[Page | Damage]:
     """All pages of a part, in order."""
     for piece in part:
-        yield from read_slice(piece, reading)
+        for page in read_slice(piece, reading):
+            if isinstance(page, Page):
+                page.given = piece.source.given
+            yield page
 
 
 def find_done(root: Path, number: int) -> Done | None:
@@ -147,6 +150,7 @@ class Rows:
         self._ids: dict[str, list[int]] = {"kept": [], "dropped": []}
         self._given: list[bool] = []
         self._lengths: list[int] = []
+        self._origins: list[str] = []
         self._digests: list[bytes] = []
         self._bands: list[np.ndarray] = []
         self._quality: list[float] = []
@@ -167,6 +171,7 @@ class Rows:
             self.count += 1
             self._given.append(found.given)
             self._lengths.append(len(text))
+            self._origins.append(found.origin)
             if "quality_score" in row:
                 self._quality.append(float(str(row["quality_score"])))
             begun = time.perf_counter()
@@ -207,6 +212,7 @@ class Rows:
             "drop_ids": np.array(self._ids["dropped"], dtype=np.uint64),
             "given": np.array(self._given, dtype=np.bool_),
             "chars": np.array(self._lengths, dtype=np.int64),
+            "origins": np.array(self._origins, dtype=np.str_),
         }
         if self._quality or not self.count:
             arrays["quality"] = np.array(self._quality, dtype=np.float64)

@@ -131,7 +131,7 @@ def carried(part: Done, task: Task) -> Iterator[pa.Table]:
 def held_pages(worker: Worker, part: Done, task: Task, tally: Tally) -> Iterator[Kept | Row]:
     """The pages that a part holds, each settled by the comparison and taken through the steps after it."""
     comparison = comparisons_of(worker)[task.phase - 1]
-    ends, given = np.cumsum(part.array("counts")), part.array("given")
+    ends, given, origins = np.cumsum(part.array("counts")), part.array("given"), part.array("origins")
     rows = iter_rows(part.files("kept"), batch=256) if part.kept else iter(())
     for number, row in enumerate(rows):
         page = json.loads(str(row.pop(HELD)))
@@ -142,5 +142,5 @@ def held_pages(worker: Worker, part: Done, task: Task, tally: Tally) -> Iterator
             tally.drop("heuristics", drop.rule)
             yield dropped_row(row, "heuristics", drop, matched_id=task.repeats.get(number))
         else:
-            yield worker.cook(Kept(row, bool(given[number])), page, tally, phase=task.phase)
+            yield worker.cook(Kept(row, bool(given[number]), str(origins[number])), page, tally, phase=task.phase)
             worker.note_differing(tally)

@@ -1,5 +1,7 @@
 """Documents as tokens, table by table, each kept when it is done, so that a killed run goes on behind it."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,24 +50,38 @@ def first_texts(documents: Path) -> list[str]:
     return texts
 
 
-def write_tokens(documents: Path, tokenizer: PreTrainedTokenizerBase, *, folder: Path, state: Path) -> tuple[int, int]:
-    """Write documents as token shards with the tokenizer beside; how many documents and tokens.
-
-    Each document is its tokens and the end-of-text token. What is done of the tables waits in `state`.
-    """
+def tokenised(documents: Path, tokenizer: PreTrainedTokenizerBase, *, state: Path) -> list[Path]:
+    """Arrays of tokens on the disk, one a table of documents, in order; those that are there already are kept."""
     files = parts(documents)
-    with TokenWriter(folder, vocab_size=len(tokenizer)) as writer:
-        for number, path in enumerate(files):
-            done = state / f"{path.stem}.npy"
-            if not done.is_file():
-                write_array(done, tokens_of(path, tokenizer))
-            ids = read_array(done)
+    found = []
+    for number, path in enumerate(files):
+        found.append(state / f"{path.stem}.npy")
+        if not found[-1].is_file():
+            write_array(found[-1], tokens_of(path, tokenizer))
+        progress("tokenize", number + 1, len(files), "tables")
+    return found
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The tokens of each document of arrays on the disk, int32 (n,), without its end of text; read anew each time."""
+
+    arrays: Sequence[Path]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for path in self.arrays:
+            ids = read_array(path)
             ends = np.flatnonzero(ids == -1)  # the mark of an end: a text may spell the end-of-text token itself
             for start, end in zip([0, *(ends[:-1] + 1)], ends, strict=True) if len(ends) else ():
-                writer.add(np.append(ids[start:end], tokenizer.eos_token_id))
-            progress("tokenize", number + 1, len(files), "tables", tokens=writer.tokens)
+                yield ids[start:end]
+
+
+def write_tokens(documents: Iterable[np.ndarray], tokenizer: PreTrainedTokenizerBase, *, folder: Path) -> None:
+    """Write documents as token shards with the tokenizer beside: each is its tokens and the end-of-text token."""
+    with TokenWriter(folder, vocab_size=len(tokenizer)) as writer:
+        for ids in documents:
+            writer.add(np.append(ids, tokenizer.eos_token_id))
     save_tokenizer(tokenizer, folder / "tokenizer")
-    return writer.documents, writer.tokens
 
 
 def tokens_of(path: Path, tokenizer: PreTrainedTokenizerBase) -> np.ndarray:

@@ -10,7 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vlmkit.core.curate.extract import EXTRACTORS
@@ -105,11 +105,12 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 @dataclass
 class Kept:
-    """A page that is kept so far, as a row of documents, and whether its id was given; `page`, as its recipe left it,
-    while it waits for a comparison with all others."""
+    """A page that is kept so far, as a row of documents, whether its id was given, and the input it came with; `page`,
+    as its recipe left it, while it waits for a comparison with all others."""
 
     row: Row
     given: bool
+    origin: str = ""
     page: RecipePage | None = None
 
 
@@ -168,7 +169,7 @@ class Worker:
             tally.kept[stage] += 1
             tally.chars[stage] += len(result or page.html or page.text or "")
             row["text"] = result
-        kept = Kept(row, page.id is not None)
+        kept = Kept(row, page.id is not None, page.given)
         return self.cook(kept, self.recipe_page(page, row), tally, phase=0) if self.kitchen else self.rated(kept, tally)
 
     def recipe_page(self, page: Page, row: Row) -> RecipePage:
@@ -188,7 +189,7 @@ class Worker:
             tally.drop("heuristics", drop.rule)
             return dropped_row(kept.row, "heuristics", drop)
         if phase < len(self.kitchen.comparisons):
-            return Kept(kept.row, kept.given, page)
+            return replace(kept, page=page)
         tally.kept["heuristics"] += 1
         left = page["text"]
         kept.row["text"] = "\n".join(left) if isinstance(left, list) else str(left)
@@ -200,7 +201,7 @@ class Worker:
         phase = 0
         while isinstance(found, Kept) and found.page is not None:
             phase += 1
-            found = self.cook(Kept(found.row, found.given), found.page, tally, phase=phase)
+            found = self.cook(replace(found, page=None), found.page, tally, phase=phase)
         return found
 
     def rated(self, kept: Kept, tally: Tally) -> Kept:

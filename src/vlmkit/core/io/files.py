@@ -35,8 +35,10 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Ask the disk to hold what was written to a file or folder (and, for a folder, its direct files)."""
-    targets = [path, *(p for p in path.iterdir() if p.is_file())] if path.is_dir() else [path]
+    """Ask the disk to hold what was written to a file or folder (and, for a folder, its direct files, but for those
+    that others are writing)."""
+    inside = (p for p in path.iterdir() if ".tmp-" not in p.name and p.is_file()) if path.is_dir() else ()
+    targets = [path, *inside]
     for target in targets:
         handle = os.open(target, os.O_RDONLY)
         try:

@@ -252,18 +252,18 @@ def input_paths(config: Action) -> Iterator[tuple[Path, tuple[str, ...]]]:
 def settings_of(config: Action) -> dict[str, object]:
     """The settings that decide what is made: no paths (their content counts), no device, no verbosity."""
 
-    def plain(value: object) -> object:
-        if isinstance(value, Path):
+    def plain(value: object, item: dataclasses.Field) -> object:
+        if isinstance(value, Path) or names_file(item, value):
             return "path"
         if isinstance(value, dict):
-            return {key: plain(one) for key, one in value.items()}
-        return [plain(one) for one in value] if isinstance(value, tuple) else value
+            return {key: plain(one, item) for key, one in value.items()}
+        return [plain(one, item) for one in value] if isinstance(value, tuple) else value
 
     found = {}
     for item in dataclasses.fields(config):
         if item.metadata.get("digest", True):
             value = getattr(config, item.name)
-            found[item.name] = "path" if names_file(item, value) else plain(value)
+            found[item.name] = plain(value, item)
     return found
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TEXT, INT, REAL = pa.string(), pa.int64(), pa.float64()
+MATCH = pa.struct([("item", INT), ("id", TEXT), ("kind", TEXT), ("value", REAL), ("text", TEXT)])
 
 SCHEMAS: dict[str, pa.Schema] = {
     "documents": pa.schema([("id", TEXT), ("text", TEXT), ("url", TEXT), ("source", TEXT), ("metadata", TEXT)]),
@@ -14,6 +15,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         [
             ("id", TEXT), ("step", TEXT), ("rule", TEXT), ("value", REAL),
             ("threshold", REAL), ("matched_id", TEXT), ("text", TEXT), ("url", TEXT), ("source", TEXT),
+        ]
+    ),
+    "decontamination": pa.schema(
+        [
+            ("task", TEXT), ("items", INT), ("testable", INT), ("short", INT), ("common", INT), ("found", INT),
+            ("with_answer", INT), ("question_only", INT), ("context_only", INT), ("documents", INT),
+            ("matches", pa.list_(MATCH)),
         ]
     ),
     "runs": pa.schema(

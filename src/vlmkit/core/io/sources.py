@@ -31,12 +31,13 @@ FILES_PER_PART = 2000
 
 
 class Source(NamedTuple):
-    """One file: where it is, its name below the input, what it is, how many bytes."""
+    """One file: where it is, its name below the input, what it is, how many bytes, and the input as it was given."""
 
     path: Path
     name: str
     format: str
     size: int
+    given: str = ""
 
 
 class Slice(NamedTuple):
@@ -63,7 +64,7 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
         for file, name in [(path, path.name)] if path.is_file() else below(path):
             kind = format_of(file)
             if kind:
-                found.append(Source(file, name, kind, file.stat().st_size))
+                found.append(Source(file, name, kind, file.stat().st_size, str(path.absolute())))
             else:
                 skipped.append(name)
     if not found:

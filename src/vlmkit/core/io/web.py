@@ -32,6 +32,7 @@ class Page:
     text: str | None = None
     charset: str = ""
     metadata: dict[str, object] = field(default_factory=dict)
+    given: str = ""  # the input that it came with
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ that is done stays done when the run is killed. What comes after (duplicates, id
 """
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vlmkit.core.configs.curate import STAGES, CurateConfig
 from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, lengths_of, write_corpus
@@ -24,11 +24,9 @@ from vlmkit.core.io.records import check_columns
 from vlmkit.core.io.sources import Part, Source, find_sources, plan_parts
 from vlmkit.core.io.web import Reading
 from vlmkit.core.io.workers import run_parts
+from vlmkit.core.recipes.curate_late import Plans, choose, read_plans, tokenize
 from vlmkit.core.recipes.curate_plan import plan
 from vlmkit.core.recipes.curate_report import with_funnel, write_page
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 def run(config: CurateConfig) -> Result:
@@ -45,21 +43,25 @@ def run(config: CurateConfig) -> Result:
         from vlmkit.core.curate.tokens import existing_tokenizer
 
         tokenizer = existing_tokenizer(Path(str(config.tokenizer)))
+    plans = read_plans(config, settings.stages)
     worker = Worker(settings)  # an identifier that cannot be read, or a step that cannot be made, is refused here
     if config.dry_run:
-        after = partial(assemble, config, settings), partial(tokenize, config, tokenizer)
+        after = (
+            partial(assemble, config, settings, replace(plans, mix=None)),
+            partial(tokenize, config, settings, tokenizer),
+        )
         return plan(config, worker, sources, parts, *after)
     job.begin()
     done = do_parts(worker, parts, job.state, config.workers)
     tally = total(part.tally for part in done)
     if tally.dropped["read"]:
         log.warning("%d records could not be read as they should: see dropped/, step read", tally.dropped["read"])
-    documents, dropped, bloom = assemble(config, settings, done, job, tally)
+    documents, dropped, told = assemble(config, settings, plans, done, job, tally)
     if not documents:
         log.warning("no document was kept: dropped/ says why")
-    tokens = tokenize(config, tokenizer, job, tally) if "tokenize" in settings.stages else None
-    values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": tokens}
-    values |= tally.funnel(settings.stages) | ({"bloom": bloom} if bloom else {})
+    values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": None}
+    values |= tokenize(config, settings, tokenizer, job, tally) if "tokenize" in settings.stages else {}
+    values |= tally.funnel(settings.stages) | told
     page = write_page(job, settings, values)
     return with_funnel(job.finish(values, logs=[page], next=f"vlmkit pretrain {config.out} --out lm"))
 
@@ -73,7 +75,8 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
     """
     model = config.language_model or shipped_model()
     has = {"language": model is not None, "tokenize": config.tokenizer is not None}
-    has["quality"] = config.quality_model is not None
+    has |= {"quality": config.quality_model is not None, "mix": bool(config.mix)}
+    has["decontaminate"] = bool(config.decontaminate)
     stages = tuple(one for one in STAGES if (one in config.stages if config.stages else has.get(one, True)))
     if "language" in stages and model is None:
         raise CapabilityError(
@@ -119,33 +122,21 @@ def do_parts(worker: Worker, parts: list[Part], state: Path, workers: int) -> li
 
 
 def assemble(
-    config: CurateConfig, settings: Settings, done: list[Done], job: Place, tally: Tally
-) -> tuple[int, int, dict[str, object] | None]:
-    """Find duplicates and poor pages and write the tables; how many documents and dropped rows there are, and what the
-    Bloom filter was and did."""
+    config: CurateConfig, settings: Settings, plans: Plans, done: list[Done], job: Place, tally: Tally
+) -> tuple[int, int, dict[str, object]]:
+    """Find duplicates, poor pages and what the late stages drop, and write the tables; how many documents and dropped
+    rows there are, and what is told of the Bloom filter, the mix and the tasks."""
     begun = time.perf_counter()
     found = find_duplicates(done, settings.dedup, threshold=config.similarity, spool=job.state / "shingles.bin")
-    bloom = None
+    told: dict[str, object] = {}
     if "bloom" in settings.dedup:
-        bloom = find_repeated(done, found, rate=config.bloom_rate, threshold=config.bloom_threshold)
+        told["bloom"] = find_repeated(done, found, rate=config.bloom_rate, threshold=config.bloom_threshold)
     if "dedup" in settings.stages:
         tally.spend("dedup", begun)
     if "quality" in settings.stages:
         find_poor(done, found, threshold=config.quality_threshold, keep=config.quality_keep)
-    found.count(tally, [one for one in ("dedup", "quality") if one in settings.stages], lengths_of(done))
+    told |= choose(config, plans, done, found, job, tally)
+    late = [one for one in ("dedup", "quality", "mix", "decontaminate") if one in settings.stages]
+    found.count(tally, late, lengths_of(done))
     documents, dropped = write_corpus(done, found, folder=job.folder)
-    return documents, dropped, bloom
-
-
-def tokenize(config: CurateConfig, tokenizer: "PreTrainedTokenizerBase | None", job: Place, tally: Tally) -> int:
-    """Write the documents as tokens, by a tokenizer trained on them unless there is one; how many tokens."""
-    from vlmkit.core.curate.tokens import trained_tokenizer, write_tokens
-
-    begun = time.perf_counter()
-    documents, state = job.folder / "documents", job.state / "tokens"
-    if tokenizer is None:
-        tokenizer = trained_tokenizer(documents, vocab_size=config.vocab_size, state=job.state / "tokenizer")
-    count, tokens = write_tokens(documents, tokenizer, folder=job.folder / "tokens", state=state)
-    tally.kept["tokenize"] = count
-    tally.spend("tokenize", begun)
-    return tokens
+    return documents, dropped, told

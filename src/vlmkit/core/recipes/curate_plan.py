@@ -18,8 +18,8 @@ from vlmkit.core.io.sample import MOST, Sample, draw
 from vlmkit.core.io.sources import Part, Source
 from vlmkit.core.io.workers import cores
 
-Assemble = Callable[[list[Done], Place, Tally], tuple[int, int, dict[str, object] | None]]
-Tokenize = Callable[[Place, Tally], int]
+Assemble = Callable[[list[Done], Place, Tally], tuple[int, int, dict[str, object]]]
+Tokenize = Callable[[Place, Tally], dict[str, object]]
 
 
 def plan(
@@ -32,7 +32,7 @@ def plan(
     with TemporaryDirectory() as name, quiet():
         trial = attempt(
             worker, sample, Path(name), stages, assemble=lambda *words: assemble(*words)[0],
-            tokenize=tokenize if "tokenize" in stages else None,
+            tokenize=(lambda *words: int(str(tokenize(*words)["tokens"]))) if "tokenize" in stages else None,
         )  # fmt: skip
     size = sum(source.size for source in sources)
     values: dict[str, Any] = {"files": len(sources), "bytes": size, "pages": round(sample.pages), "parts": len(parts)}
@@ -46,10 +46,11 @@ def plan(
 
 
 def bounded_from(worker: Worker, sample: Sample, stages: Sequence[str]) -> str | None:
-    """The first stage whose numbers are bounds alone: it compares pages, of which the sample has few, or, for the steps
-    of a recipe, none."""
+    """The first stage whose numbers are bounds alone: it compares pages, of which the sample has few, or it is not
+    tried: the mix, and what compares pages in a recipe."""
     compares = worker.kitchen is not None and bool(worker.kitchen.comparisons)
-    return "heuristics" if compares else None if sample.whole or "dedup" not in stages else "dedup"
+    bounds = {"heuristics": compares, "dedup": not sample.whole, "mix": True}
+    return next((stage for stage in stages if bounds.get(stage)), None)
 
 
 def estimate(
@@ -95,7 +96,9 @@ def notes(config: CurateConfig, sample: Sample, stages: Sequence[str], first: st
             "steps of the recipe that compare all pages are left out of the trial: from the stage heuristics on, "
             "documents, their bytes and tokens are upper bounds, the bytes of dropped/ a lower one"
         )
-    elif "dedup" in stages:
+    if "mix" in stages:
+        found.append("the mix is not tried: from that stage on, documents, their bytes and tokens are upper bounds")
+    if first == "dedup":
         found.append(
             "duplicates are only found among the pages of the sample; the whole has more of them, and how many no "
             "sample can tell: from the stage dedup on, documents, their bytes and tokens are upper bounds, the bytes "
