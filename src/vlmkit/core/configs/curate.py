@@ -75,7 +75,23 @@ class CurateConfig(Action):
         "block", help="What one document of a text file is; a block ends at an empty line.", panel=INPUTS
     )
     text_column: str = option("text", help="Where tables hold the text.", panel=INPUTS)
-    workers: int = option(0, help="Processes; 0 takes one a core.", panel=COMPUTE, digest=False)
+    workers: int = option(
+        0, help="Processes, 0 takes one a core; jobs of Slurm or tasks of Ray at once.", panel=COMPUTE, digest=False
+    )
+    executor: Literal["local", "slurm", "ray"] = option(
+        "local", help="Where pages are worked on: here, or by jobs that reach --out and the inputs by the same paths.",
+        panel=COMPUTE, digest=False,
+    )  # fmt: skip
+    wait: bool = option(
+        False, help="Wait for the jobs of Slurm; otherwise the same command again goes on when they are done.",
+        panel=COMPUTE, digest=False,
+    )  # fmt: skip
+    slurm_partition: str | None = option(None, help="Partition of the jobs.", panel=COMPUTE, digest=False)
+    slurm_time: str = option("24:00:00", help="Time limit of a job.", panel=COMPUTE, digest=False)
+    slurm_mem: int = option(4, help="Memory of a job in GB.", panel=COMPUTE, digest=False)
+    slurm_args: dict[str, str] = option(
+        {}, help="What else sbatch is told, such as account=NAME.", panel=COMPUTE, digest=False, metavar="KEY=VALUE"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

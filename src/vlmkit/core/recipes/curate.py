@@ -5,7 +5,6 @@ that is done stays done when the run is killed. What comes after (duplicates, id
 """
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +12,16 @@ from vlmkit.core.configs.curate import STAGES, CurateConfig
 from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, write_corpus
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import FIXES
-from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
+from vlmkit.core.curate.parts import Done
 from vlmkit.core.curate.recipe import DCLM, check_fixes, read_recipe
 from vlmkit.core.curate.work import Settings, Tally, Worker, total
 from vlmkit.core.errors import CapabilityError, InputError
 from vlmkit.core.io.job import Job, Result, open_job
-from vlmkit.core.io.progress import log, progress
+from vlmkit.core.io.progress import log
 from vlmkit.core.io.records import check_columns
-from vlmkit.core.io.sources import Part, Source, find_sources, plan_parts
+from vlmkit.core.io.sources import Source, find_sources, plan_parts
 from vlmkit.core.io.web import Reading, estimate_pages
-from vlmkit.core.io.workers import run_parts
+from vlmkit.core.recipes.curate_parts import check_executor, do_parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,14 +41,16 @@ def run(config: CurateConfig) -> Result:
         from vlmkit.core.curate.tokens import existing_tokenizer
 
         tokenizer = existing_tokenizer(Path(str(config.tokenizer)))
+    check_executor(config)
     Worker(settings)  # an identifier that cannot be read, or a step that cannot be made, is refused here
     if config.dry_run:
         pages = estimate_pages([piece for part in parts for piece in part], settings.reading)
         size = sum(source.size for source in sources)
         about: dict[str, object] = {"files": len(sources), "bytes": size, "pages": pages, "parts": len(parts)}
         return Result({"plan": about | {"stages": list(settings.stages)}})
-    job.begin()
-    done = do_parts(settings, parts, job.state / "parts", config.workers)
+    done = do_parts(config, settings, parts, job)
+    if isinstance(done, Result):
+        return done
     tally = total(part.tally for part in done)
     if tally.dropped["read"]:
         log.warning("%d records could not be read as they should: see dropped/, step read", tally.dropped["read"])
@@ -97,18 +98,6 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
         stages, config.extractor, config.language, config.language_threshold, model, reading, dedup, recipe,
         config.assets, fixes, config.quality_model, config.quality_label,
     )  # fmt: skip
-
-
-def do_parts(settings: Settings, parts: list[Part], root: Path, workers: int) -> list[Done]:
-    """Do the parts that are not done yet; all of them, in order."""
-    left = [(number, part) for number, part in enumerate(parts) if find_done(root, number) is None]
-    pages = 0
-    results = run_parts(work_on, partial(Bench, settings, root), left, workers=workers)
-    for count, (_, tally) in enumerate(results, len(parts) - len(left) + 1):
-        pages += tally.kept["read"] + tally.dropped["read"]
-        progress("curate", count, len(parts), "parts", pages=pages)
-    found = [find_done(root, number) for number in range(len(parts))]
-    return [done for done in found if done is not None]
 
 
 def assemble(
