@@ -15,8 +15,9 @@ DEDUPS = ("exact", "bloom", "minhash")
 class CurateConfig(Action):
     """Turn web pages into a corpus: main text, language, rules, duplicates, tokens.
 
-    Inputs are WARC and ARC archives, HTML files, JSON Lines (.jsonl, .ndjson, .json), parquet and text, each also .gz
-    or .zst, or folders with such files. What is dropped is kept apart, with the rule, the value and the bound.
+    Inputs are WARC, WET and ARC archives, HTML files, JSON Lines (.jsonl, .ndjson, .json), parquet and text, each also
+    .gz or .zst; folders with such files; lists of archives as Common Crawl has them (warc.paths.gz). What is dropped
+    is kept apart, with the rule, the value and the bound.
     """
 
     command: ClassVar[str] = "curate"
@@ -71,6 +72,10 @@ class CurateConfig(Action):
         metavar="DIR|train", maybe_path=True,
     )  # fmt: skip
     vocab_size: int = option(4096, help="Vocabulary of a tokenizer that is trained.")
+    cc_root: str | None = option(
+        None, help="What the paths in lists are relative to: a folder, or an http(s) address from which they are "
+        "loaded; default: the list's own folder.", panel=INPUTS, digest=False, metavar="DIR|URL",
+    )  # fmt: skip
     text_unit: Literal["file", "block", "line"] = option(
         "block", help="What one document of a text file is; a block ends at an empty line.", panel=INPUTS
     )

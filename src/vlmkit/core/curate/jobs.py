@@ -31,7 +31,7 @@ TASKS_A_CORE = 8  # of Ray: enough that no core waits long for the last one
 SUBMITTED, FAULT = "submitted.json", "fault.json"
 
 
-class DoParts(PipelineStep):  # type: ignore[misc]
+class DoParts(PipelineStep):
     """A step of a datatrove pipeline that does the parts of its rank."""
 
     type, name = "vlmkit", "curate: parts"
@@ -55,7 +55,7 @@ class DoParts(PipelineStep):  # type: ignore[misc]
         return data
 
 
-class Array(SlurmPipelineExecutor):  # type: ignore[misc]
+class Array(SlurmPipelineExecutor):
     """A Slurm array without the options that nobody set and without a job of its own for statistics."""
 
     def get_sbatch_args(self, max_array: int = 1) -> dict[str, object]:
@@ -182,7 +182,9 @@ def fault(root: Path, missing: Sequence[int], logs: Path) -> RunError:
 
 def absolute(settings: Settings) -> Settings:
     """Settings that hold on another machine of the same file system."""
-    paths = {name: value.absolute() for name, value in vars(settings).items() if isinstance(value, Path)}
+    paths: dict[str, Any] = {
+        name: value.absolute() for name, value in vars(settings).items() if isinstance(value, Path)
+    }
     return replace(settings, **{"assets": Path.cwd(), **paths})  # a recipe may name files from here
 
 

@@ -20,6 +20,7 @@ from vlmkit.core.curate.dedup import text_digest
 from vlmkit.core.curate.work import Kept, Row, Settings, Tally, Worker
 from vlmkit.core.io.files import digest, files_below, remove, write_json
 from vlmkit.core.io.inflate import Damage
+from vlmkit.core.io.remote import forget
 from vlmkit.core.io.sources import Part
 from vlmkit.core.io.spool import read_array, write_array
 from vlmkit.core.io.tables import write_table
@@ -69,6 +70,9 @@ def work_on(bench: Bench, number: int, part: Part) -> Tally:
         "files": {path.name: digest(path) for path in files_below(folder)},
     }
     write_json(folder / DONE, record)
+    for piece in part:
+        if piece.source.address:
+            forget(piece.source.path)
     return tally
 
 

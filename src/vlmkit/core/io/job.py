@@ -158,8 +158,9 @@ def refuse() -> None:
             job.abandon()
 
 
-def open_job(config: Action) -> Job:
-    """Digest the inputs of an action and decide whether it is done, to be resumed, or refused.
+def open_job(config: Action, *, also: Sequence[Input] = ()) -> Job:
+    """Digest the inputs of an action, take further ones as they are, and decide whether it is done, to be resumed, or
+    refused.
 
     Raises:
         InputError: an input is missing or of the wrong kind, or the folder holds something else.
@@ -172,6 +173,7 @@ def open_job(config: Action) -> Job:
             raise artifacts.missing(path)
         kind, content = artifacts.identify(path)
         inputs.append(Input(path=str(path.absolute()), kind=kind, content_digest=content))
+    inputs += also
     settings = settings_of(config)
     identity = {
         **settings,

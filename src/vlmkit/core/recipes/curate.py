@@ -17,6 +17,7 @@ from vlmkit.core.curate.recipe import DCLM, check_fixes, read_recipe
 from vlmkit.core.curate.work import Settings, Tally, Worker, total
 from vlmkit.core.errors import CapabilityError, InputError
 from vlmkit.core.io.job import Job, Result, open_job
+from vlmkit.core.io.lists import is_list, read_lists
 from vlmkit.core.io.progress import log
 from vlmkit.core.io.records import check_columns
 from vlmkit.core.io.sources import Source, find_sources, plan_parts
@@ -29,10 +30,13 @@ if TYPE_CHECKING:
 
 def run(config: CurateConfig) -> Result:
     """Curate the inputs of a config."""
-    job = open_job(config)
+    lists = read_lists(config.inputs, config.cc_root)
+    job = open_job(config, also=[one.identity() for one in lists])
     if job.stored:
         return job.stored
-    sources = find_sources(config.inputs)
+    cache = job.state.absolute() / "loaded" if config.out else Path()
+    listed = [source for one in lists for source in one.sources(cache)]
+    sources = find_sources([path for path in config.inputs if not is_list(path)], listed)
     check_columns(sources, config.text_column)
     settings = settle(config, sources)
     parts = plan_parts(sources)

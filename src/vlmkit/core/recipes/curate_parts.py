@@ -1,5 +1,7 @@
 """The parts of a curation: on processes of this machine, as jobs of Slurm or as tasks of Ray."""
 
+import hashlib
+import json
 import time
 from functools import partial
 from pathlib import Path
@@ -8,6 +10,7 @@ from vlmkit.core.configs.curate import CurateConfig
 from vlmkit.core.curate.parts import DONE, Bench, Done, find_done, part_folder, work_on
 from vlmkit.core.curate.work import Settings
 from vlmkit.core.errors import InputError
+from vlmkit.core.io.files import write_json
 from vlmkit.core.io.job import Job, Result
 from vlmkit.core.io.progress import progress
 from vlmkit.core.io.sources import Part
@@ -26,9 +29,10 @@ def do_parts(config: CurateConfig, settings: Settings, parts: list[Part], job: J
     root = job.state.absolute() / "parts"
     before = jobs_at_work(config, job) if missing(parts, root) else None
     if before and not config.wait:
-        return submitted(config, before, parts, root)
+        return submitted(before, parts, root)
     if not before:
         job.begin()
+    check_plan(parts, job.state / "plan.json")
     left = [number for number in range(len(parts)) if find_done(root, number) is None]
     if left and config.executor == "local":
         here(settings, [(number, parts[number]) for number in left], root, config.workers, total=len(parts))
@@ -55,6 +59,23 @@ def check_executor(config: CurateConfig) -> None:
         {"slurm": check_slurm, "ray": check_ray}[config.executor]()
 
 
+def check_plan(parts: list[Part], sheet: Path) -> None:
+    """Refuse to go on with parts that are cut otherwise than those of the run before.
+
+    Raises:
+        InputError: files behind addresses have changed since.
+    """
+    cuts = [[[piece.source.name, piece.source.size, piece.start, piece.stop] for piece in part] for part in parts]
+    found = hashlib.sha256(json.dumps(cuts).encode()).hexdigest()
+    if not sheet.is_file():
+        write_json(sheet, found)
+    elif json.loads(sheet.read_text(encoding="utf-8")) != found:
+        raise InputError(
+            "files have other sizes than when this run began", where=str(sheet.parent.parent),
+            fix="--overwrite to begin again",
+        )  # fmt: skip
+
+
 def here(settings: Settings, left: list[tuple[int, Part]], root: Path, workers: int, *, total: int) -> None:
     """Do parts on processes of this machine."""
     pages = 0
@@ -78,7 +99,7 @@ def elsewhere(
         return None
     number = before or submit(settings, parts, root, cluster)
     if not config.wait:
-        return submitted(config, number, parts, root)
+        return submitted(number, parts, root)
     pause = POLL_S[0]
     while missing(parts, root) and at_work(root.parent):
         progress("curate", len(parts) - missing(parts, root), len(parts), "parts")
@@ -102,7 +123,7 @@ def jobs_at_work(config: CurateConfig, job: Job) -> str | None:
     return number
 
 
-def submitted(config: CurateConfig, number: str, parts: list[Part], root: Path) -> Result:
+def submitted(number: str, parts: list[Part], root: Path) -> Result:
     """What there is to say while jobs work."""
     left = missing(parts, root)
     values: dict[str, object] = {"documents": None, "dropped": None, "tokens": None, "stages": [], "rules": {}}
