@@ -110,10 +110,12 @@ def assemble(
     """Find duplicates and poor pages and write the tables; how many documents and dropped rows there are, and what the
     Bloom filter was and did."""
     begun = time.perf_counter()
-    found = find_duplicates(done, settings.dedup, threshold=config.similarity, spool=job.state / "shingles.bin")
+    found = find_duplicates(done, settings.dedup, threshold=config.similarity, folder=job.state / "duplicates")
     bloom = None
     if "bloom" in settings.dedup:
-        bloom = find_repeated(done, found, rate=config.bloom_rate, threshold=config.bloom_threshold)
+        bloom = find_repeated(
+            done, found, rate=config.bloom_rate, threshold=config.bloom_threshold, folder=job.state / "bloom"
+        )
     if "dedup" in settings.stages:
         tally.spend("dedup", begun)
     if "quality" in settings.stages:
