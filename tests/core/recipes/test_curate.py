@@ -379,7 +379,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, corpus, when):
 
 
 def test_parts_that_are_done_are_not_done_again_unless_they_are_damaged(tmp_path, corpus, small_parts, monkeypatch):
-    from vlmkit.core.recipes import curate as recipe
+    from vlmkit.core.recipes import curate_parts as recipe
 
     worked: list[int] = []
     real = recipe.work_on
@@ -393,7 +393,7 @@ def test_parts_that_are_done_are_not_done_again_unless_they_are_damaged(tmp_path
 
     monkeypatch.setattr(recipe, "work_on", watched)
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "find_duplicates", interrupted)
+        patch.setattr("vlmkit.core.recipes.curate.find_duplicates", interrupted)
         with pytest.raises(KeyboardInterrupt):
             curate(corpus, tmp_path / "out", stages=("extract",))
     assert len(worked) > 5

@@ -17,8 +17,9 @@ TOKEN_FORMATS = ("vlmkit", "webdataset", "ds")
 class CurateConfig(Action):
     """Turn web pages into a corpus: main text, language, rules, duplicates, tokens.
 
-    Inputs are WARC and ARC archives, HTML files, JSON Lines (.jsonl, .ndjson, .json), parquet and text, each also .gz
-    or .zst, or folders with such files. What is dropped is kept apart, with the rule, the value and the bound.
+    Inputs are WARC, WET and ARC archives, HTML files, JSON Lines (.jsonl, .ndjson, .json), parquet and text, each also
+    .gz or .zst; folders with such files; lists of archives as Common Crawl has them (warc.paths.gz). What is dropped
+    is kept apart, with the rule, the value and the bound.
     """
 
     command: ClassVar[str] = "curate"
@@ -101,11 +102,31 @@ class CurateConfig(Action):
     )  # fmt: skip
     context: int = option(2049, help="Tokens of a context in webdataset: one more than the model sees.")
     shuffle: bool = option(False, help="Write tokens in a random order of documents, told by --seed.")
+    cc_root: str | None = option(
+        None, help="What the paths in lists are relative to: a folder, or an http(s) address from which they are "
+        "loaded; default: the list's own folder.", panel=INPUTS, digest=False, metavar="DIR|URL",
+    )  # fmt: skip
     text_unit: Literal["file", "block", "line"] = option(
         "block", help="What one document of a text file is; a block ends at an empty line.", panel=INPUTS
     )
     text_column: str = option("text", help="Where tables hold the text.", panel=INPUTS)
-    workers: int = option(0, help="Processes; 0 takes one a core.", panel=COMPUTE, digest=False)
+    workers: int = option(
+        0, help="Processes, 0 takes one a core; jobs of Slurm or tasks of Ray at once.", panel=COMPUTE, digest=False
+    )
+    executor: Literal["local", "slurm", "ray"] = option(
+        "local", help="Where pages are worked on: here, or by jobs that reach --out and the inputs by the same paths.",
+        panel=COMPUTE, digest=False,
+    )  # fmt: skip
+    wait: bool = option(
+        False, help="Wait for the jobs of Slurm; otherwise the same command again goes on when they are done.",
+        panel=COMPUTE, digest=False,
+    )  # fmt: skip
+    slurm_partition: str | None = option(None, help="Partition of the jobs.", panel=COMPUTE, digest=False)
+    slurm_time: str = option("24:00:00", help="Time limit of a job.", panel=COMPUTE, digest=False)
+    slurm_mem: int = option(4, help="Memory of a job in GB.", panel=COMPUTE, digest=False)
+    slurm_args: dict[str, str] = option(
+        {}, help="What else sbatch is told, such as account=NAME.", panel=COMPUTE, digest=False, metavar="KEY=VALUE"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,6 +3,7 @@
 Parts are taken in their order, so the result does not depend on who worked on which part, or when.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlmkit.core.curate import minhash
-from vlmkit.core.curate.bloom import Filter, OldBoth
 from vlmkit.core.curate.dedup import Matches, candidates, exact_matches, near_matches
 from vlmkit.core.curate.parts import Done
 from vlmkit.core.curate.quality import good_enough
+from vlmkit.core.curate.repeated import Repeated
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.curate.work import Tally, dropped_row
+from vlmkit.core.io.files import atomic
 from vlmkit.core.io.progress import log, progress
 from vlmkit.core.io.spool import Spool
 from vlmkit.core.io.tables import from_rows, iter_rows, read_tables, write_table
@@ -39,14 +41,14 @@ KEPT, EXACT, NEAR, BLOOM, POOR, SPARE, CONTAMINATED = range(len(RULES))
 @dataclass
 class Verdicts:
     """For each row of all parts in order (N,): by which of RULES it is dropped, the value that was measured, and the
-    row that it repeats (-1: none); the bound of each rule, for all rows or for each; the texts of kept rows that lost
+    row that it repeats (-1: none); the bound of each rule, for all rows or for each; what became of pages that lost
     paragraphs; names of what a row matches that is no row; and how often a kept row is written (None: once)."""
 
     rule: np.ndarray
     value: np.ndarray
     match: np.ndarray
     bounds: dict[int, float | np.ndarray]
-    texts: dict[int, str] = field(default_factory=dict)
+    repeated: Repeated | None = None
     names: dict[int, str] = field(default_factory=dict)
     copies: np.ndarray | None = None
 
@@ -55,9 +57,26 @@ class Verdicts:
         """All rows kept."""
         return cls(np.zeros(count, np.int8), np.zeros(count), np.full(count, -1), {EXACT: 1.0})
 
+    def write(self, path: Path) -> None:
+        """Write what was found about duplicates, whole or not at all."""
+        bounds = np.array(list(self.bounds.items()))
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, rule=self.rule, value=self.value, match=self.match, bounds=bounds)
+
+    @classmethod
+    def read(cls, path: Path) -> "Verdicts":
+        """What `write` wrote."""
+        with np.load(path) as found:
+            bounds: dict[int, float | np.ndarray] = {int(rule): float(bound) for rule, bound in found["bounds"]}
+            return cls(found["rule"], found["value"], found["match"], bounds)
+
     def drop(self, rows: np.ndarray, rule: int, values: np.ndarray) -> None:
         """Drop rows by a rule."""
         self.rule[rows], self.value[rows] = rule, values
+
+    def texts(self, number: int) -> dict[int, str]:
+        """What is left of those rows of a part that lost paragraphs."""
+        return self.repeated.texts(number) if self.repeated else {}
 
     def reason(self, row: int) -> Drop:
         """Why a row is dropped."""
@@ -68,8 +87,6 @@ class Verdicts:
     def count(self, tally: Tally, stages: Sequence[str], chars: np.ndarray) -> None:
         """Count the drops of each stage and rule, and what the stages keep of rows of so many characters (N,)."""
         left = np.ones(self.rule.size, bool)
-        for row, text in self.texts.items():
-            chars[row] = len(text)
         for stage in stages:
             for rule, name in enumerate(RULES):
                 gone = self.rule == rule
@@ -80,37 +97,40 @@ class Verdicts:
             tally.kept[stage], tally.chars[stage] = int(left.sum()), int(chars[left].sum())
 
 
-def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold: float, spool: Path) -> Verdicts:
-    """Duplicates among the kept rows of all parts."""
+def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold: float, folder: Path) -> Verdicts:
+    """Duplicates among the kept rows of all parts; kept below a folder, where a resumed run finds them."""
+    sheet = folder / "found.npz"
+    if sheet.is_file():
+        return Verdicts.read(sheet)
     count = sum(part.kept for part in parts)
     found = Verdicts.of(count)
     if "exact" in dedup and count:
         found.match = exact_matches(np.concatenate([part.array("digests") for part in parts]))
         found.drop(np.flatnonzero(found.match >= 0), EXACT, np.ones(int((found.match >= 0).sum())))
     if "minhash" in dedup and count:
-        near = _near(parts, np.flatnonzero(found.rule == KEPT), count, threshold, spool)
+        near = _near(parts, np.flatnonzero(found.rule == KEPT), count, threshold, folder / "shingles.bin")
         rows = np.flatnonzero(near.match >= 0)
         found.match[rows], found.bounds[NEAR] = near.match[rows], threshold
         found.drop(rows, NEAR, near.similarity[rows])
         report(near)
+    found.write(sheet)
     return found
 
 
-def find_repeated(parts: Sequence[Done], found: Verdicts, *, rate: float, threshold: float) -> dict[str, object]:
+def find_repeated(
+    parts: Sequence[Done], found: Verdicts, *, rate: float, threshold: float, folder: Path
+) -> dict[str, object]:
     """Take out the paragraphs, and drop the pages, whose n-grams earlier pages have; what the filter was and did."""
     expected = sum(int(part.array("ngrams").sum()) for part in parts)
-    bloom = OldBoth(Filter(expected, rate=rate), threshold)
-    found.bounds[BLOOM] = threshold
-    for row, text in texts_of(parts, np.flatnonzero(found.rule == KEPT)):
-        left, share = bloom(text)
-        if not left.strip():
-            found.drop(np.array([row]), BLOOM, np.array([share]))
-        elif left != text:
-            found.texts[row] = left
-    assert isinstance(bloom.seen, Filter)
-    size: dict[str, object] = {"ngrams": expected, "bits": int(bloom.seen.bits), "hashes": bloom.seen.hashes}
-    rates = {"false_positives_asked": rate, "false_positives": bloom.seen.full**bloom.seen.hashes}
-    return size | rates | {"paragraphs": bloom.removed, "documents_changed": len(found.texts)}
+    repeated = Repeated(folder, expected=expected, rate=rate, threshold=threshold)
+    starts = np.cumsum([0, *(part.kept for part in parts)])
+    alone = [np.flatnonzero(found.rule[a:b] == KEPT) for a, b in itertools.pairwise(starts)]
+    repeated.work([texts_of([part], rows) for part, rows in zip(parts, alone, strict=True)])
+    found.bounds[BLOOM], found.repeated = threshold, repeated
+    for number, start in enumerate(starts[:-1]):
+        rows, shares = repeated.dropped_rows(number)
+        found.drop(start + rows, BLOOM, shares)
+    return repeated.summary()
 
 
 def find_poor(parts: Sequence[Done], found: Verdicts, *, threshold: float | None, keep: float | None) -> None:
@@ -160,9 +180,13 @@ def values_of(parts: Sequence[Done], rows: np.ndarray, column: str) -> Iterator[
         start += part.kept
 
 
-def lengths_of(parts: Sequence[Done]) -> np.ndarray:
-    """Characters of each kept row of all parts in order (N,)."""
-    return np.concatenate([np.zeros(0, np.int64), *(part.array("chars") for part in parts)])
+def lengths_of(parts: Sequence[Done], found: Verdicts) -> np.ndarray:
+    """Characters of what is left of each kept row of all parts in order (N,)."""
+    lengths = [part.array("chars").copy() for part in parts]
+    for number, some in enumerate(lengths):
+        for row, text in found.texts(number).items():
+            some[row] = len(text)
+    return np.concatenate([np.zeros(0, np.int64), *lengths])
 
 
 def unique_ids(parts: Sequence[Done]) -> tuple[dict[int, str], dict[int, str], int]:
@@ -208,10 +232,11 @@ def write_corpus(parts: Sequence[Done], verdicts: Verdicts, *, folder: Path) -> 
             table = read_tables(path)
             dropped.add(with_endings(table, drop_row, drop_endings))
             drop_row += table.num_rows
+        start, texts = row, verdicts.texts(number)
         for path in part.files("kept"):
             table = with_endings(read_tables(path), row, endings)
             kept = pa.array(verdicts.rule[row : row + table.num_rows] == KEPT)
-            documents.add(with_texts(table, row, verdicts.texts).filter(kept))
+            documents.add(with_texts(table, row - start, texts).filter(kept))
             dropped.add(dropped_table(table, row, verdicts, ids))
             row += table.num_rows
         progress("writing", number + 1, len(parts), "parts", documents=documents.rows)
@@ -228,13 +253,15 @@ def write_copies(parts: Sequence[Done], verdicts: Verdicts, endings: dict[int, s
     for turn in range(2, int(verdicts.copies[verdicts.rule == KEPT].max(initial=1)) + 1):
         row = 0
         wanted = (verdicts.rule == KEPT) & (verdicts.copies >= turn)
-        for path in (path for part in parts for path in part.files("kept")):
-            count = pq.read_metadata(path).num_rows
-            if wanted[row : row + count].any():
-                table = with_texts(with_endings(read_tables(path), row, endings), row, verdicts.texts)
-                table = table.filter(pa.array(wanted[row : row + count]))
-                documents.add(with_endings(table, 0, dict.fromkeys(range(table.num_rows), f"#pass-{turn}")))
-            row += count
+        for number, part in enumerate(parts):
+            start, texts = row, verdicts.texts(number)
+            for path in part.files("kept"):
+                count = pq.read_metadata(path).num_rows
+                if wanted[row : row + count].any():
+                    table = with_texts(with_endings(read_tables(path), row, endings), row - start, texts)
+                    table = table.filter(pa.array(wanted[row : row + count]))
+                    documents.add(with_endings(table, 0, dict.fromkeys(range(table.num_rows), f"#pass-{turn}")))
+                row += count
 
 
 def with_endings(table: pa.Table, start: int, endings: dict[int, str]) -> pa.Table:

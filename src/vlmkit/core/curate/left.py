@@ -14,6 +14,7 @@ import numpy as np
 
 from vlmkit.core.curate.assemble import KEPT, Verdicts
 from vlmkit.core.curate.parts import Done
+from vlmkit.core.curate.repeated import texts_left
 from vlmkit.core.io.files import atomic
 from vlmkit.core.io.progress import progress
 from vlmkit.core.io.tables import iter_rows
@@ -35,19 +36,20 @@ class Document(NamedTuple):
 
 @dataclass(frozen=True)
 class Piece:
-    """The rows of one part that are left (numbers within the part, in order), where it begins, and changed texts."""
+    """The rows of one part that are left (numbers within the part, in order), where it begins, and the table of texts
+    that lost paragraphs."""
 
     part: Done
     start: int
     rows: np.ndarray
-    texts: dict[int, str]
+    changed: Path | None
 
     def __iter__(self) -> Iterator[Document]:
         wanted = set(self.rows.tolist())
-        origins = self.part.array("origins")
+        origins, texts = self.part.array("origins"), texts_left(self.changed) if self.changed else {}
         for row, values in enumerate(iter_rows(self.part.files("kept"), columns=["id", "source", "text"], batch=256)):
             if row in wanted:
-                text = self.texts.get(self.start + row, str(values["text"]))
+                text = texts.get(row, str(values["text"]))
                 yield Document(self.start + row, str(values["id"]), str(values["source"]), text, str(origins[row]))
 
 
@@ -73,12 +75,10 @@ def look(
 
 def _pieces(parts: Sequence[Done], found: Verdicts) -> Iterator[tuple[int, Piece]]:
     start = 0
-    changed = np.array(sorted(found.texts), dtype=np.int64)
     for number, part in enumerate(parts):
         rows = np.flatnonzero(found.rule[start : start + part.kept] == KEPT)
-        inside = changed[np.searchsorted(changed, start) : np.searchsorted(changed, start + part.kept)].tolist()
         if rows.size:
-            yield number, Piece(part, start, rows, {row: found.texts[row] for row in inside})
+            yield number, Piece(part, start, rows, found.repeated.table(number) if found.repeated else None)
         start += part.kept
 
 

@@ -25,6 +25,7 @@ from vlmkit.core.curate.work import Kept, Row, Settings, Tally, Worker
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.files import digest, files_below, remove, write_json
 from vlmkit.core.io.inflate import Damage
+from vlmkit.core.io.remote import forget
 from vlmkit.core.io.sources import Part
 from vlmkit.core.io.spool import read_array, write_array
 from vlmkit.core.io.tables import write_table
@@ -63,7 +64,11 @@ def work_on(bench: Bench, number: int, part: Part) -> Tally:
     """Work on one part, up to the first comparison of its recipe, and leave it done; its tally."""
     tally = Tally()
     pages = read_part(part, bench.worker.settings.reading)
-    return leave_done(bench, number, 0, bench.worker.pages(pages, tally), tally)
+    leave_done(bench, number, 0, bench.worker.pages(pages, tally), tally)
+    for piece in part:
+        if piece.source.address:
+            forget(piece.source.path)
+    return tally
 
 
 def leave_done(

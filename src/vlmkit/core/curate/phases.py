@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from vlmkit.core.curate.assemble import unique_ids, values_of, warn_of_ids, with_endings
 from vlmkit.core.curate.compare import Comparison, Marks, joined
-from vlmkit.core.curate.parts import HELD, Bench, Done, find_done, leave_done
-from vlmkit.core.curate.work import Kept, Row, Tally, Worker, dropped_row
+from vlmkit.core.curate.parts import HELD, Bench, Done, find_done, leave_done, work_on
+from vlmkit.core.curate.work import Kept, Row, Settings, Tally, Worker, dropped_row
 from vlmkit.core.errors import RunError
 from vlmkit.core.io.files import remove
 from vlmkit.core.io.progress import log
+from vlmkit.core.io.sources import Part
 from vlmkit.core.io.tables import iter_rows, read_tables
 
 
@@ -33,6 +34,30 @@ class Task:
     repeats: dict[int, str]
     endings: dict[int, str]
     drop_endings: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done of a phase: the settings, the folder of the parts of each phase, and a task for each part."""
+
+    settings: Settings
+    folders: list[Path]
+    phase: int
+    tasks: Sequence[Part | Task]
+
+    @property
+    def root(self) -> Path:
+        """The folder of the parts of this phase."""
+        return self.folders[self.phase]
+
+    def left(self) -> list[int]:
+        """The numbers of the parts that are not done."""
+        return [number for number in range(len(self.tasks)) if find_done(self.root, number) is None]
+
+    @staticmethod
+    def do(bench: Bench, number: int, task: Part | Task) -> Tally:
+        """Do one part."""
+        return go_on(bench, number, task) if isinstance(task, Task) else work_on(bench, number, task)
 
 
 def phase_folders(worker: Worker, state: Path) -> list[Path]:

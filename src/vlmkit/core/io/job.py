@@ -167,8 +167,9 @@ def refuse() -> None:
             job.abandon()
 
 
-def open_job(config: Action, *, code: Mapping[str, str] | None = None) -> Job:
-    """Digest the inputs of an action and decide whether it is done, to be resumed, or refused.
+def open_job(config: Action, *, code: Mapping[str, str] | None = None, also: Sequence[Input] = ()) -> Job:
+    """Digest the inputs of an action, take further ones as they are, and decide whether it is done, to be resumed, or
+    refused.
 
     Args:
         code: digests of code that the user brings, by name: another code makes another artifact.
@@ -184,6 +185,7 @@ def open_job(config: Action, *, code: Mapping[str, str] | None = None) -> Job:
             raise artifacts.missing(path)
         kind, content = artifacts.identify(path)
         inputs.append(Input(path=str(path.absolute()), kind=kind, content_digest=content))
+    inputs += also
     settings = settings_of(config)
     identity = {
         **settings,

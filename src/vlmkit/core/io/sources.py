@@ -4,6 +4,7 @@ Files are taken in the order of their names below the input, whatever order they
 sizes alone. So the same files give the same parts on any machine, for any number of workers.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,12 +32,14 @@ FILES_PER_PART = 2000
 
 
 class Source(NamedTuple):
-    """One file: where it is, its name below the input, what it is, how many bytes, and the input as it was given."""
+    """One file: where it is, its name below the input, what it is, how many bytes; the address from which it is loaded
+    to where it is, when it is read; and the input as it was given."""
 
     path: Path
     name: str
     format: str
     size: int
+    address: str = ""
     given: str = ""
 
 
@@ -51,13 +54,13 @@ class Slice(NamedTuple):
 Part = tuple[Slice, ...]
 
 
-def find_sources(inputs: Sequence[Path]) -> list[Source]:
-    """All readable files of files and folders, in the order of their names.
+def find_sources(inputs: Sequence[Path], listed: Sequence[Source] = ()) -> list[Source]:
+    """All readable files of files and folders, and those of lists, in the order of their names.
 
     Raises:
         InputError: an input does not exist, or nothing in it can be read.
     """
-    found, skipped = [], []
+    found, skipped = list(listed), []
     for path in inputs:
         if not path.exists():
             raise missing(path)
@@ -89,10 +92,7 @@ def below(folder: Path) -> list[tuple[Path, str]]:
 
 def format_of(path: Path) -> str | None:
     """What a file is, by its name or else its first bytes; None for what cannot be read."""
-    name = path.name.lower()
-    for suffix in COMPRESSIONS:
-        name = name.removesuffix(suffix)
-    kind = FORMATS.get(Path(name).suffix)
+    kind = FORMATS.get(suffix_of(path.name))
     if kind:
         return kind
     if is_archive(path):
@@ -101,11 +101,22 @@ def format_of(path: Path) -> str | None:
         return "parquet" if file.read(4) == b"PAR1" else None
 
 
+def suffix_of(name: str) -> str:
+    """The ending that says what a file is, without that of a compression, in lower case."""
+    name = name.lower()
+    for suffix in COMPRESSIONS:
+        name = name.removesuffix(suffix)
+    return Path(name).suffix
+
+
 def in_order(sources: list[Source]) -> list[Source]:
     """Sources by name; files of one name in several inputs by their content."""
-    names = [source.name for source in sources]
-    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
-    return sorted(sources, key=lambda s: (s.name, digest(s.path) if s.name in twice else ""))
+    count = Counter(source.name for source in sources)
+
+    def content(source: Source) -> str:
+        return source.address or digest(source.path) if count[source.name] > 1 else ""
+
+    return sorted(sources, key=lambda source: (source.name, content(source)))
 
 
 def shown(names: Sequence[str]) -> str:
@@ -136,12 +147,12 @@ def plan_parts(sources: Sequence[Source]) -> list[Part]:
 def split(source: Source, target: int) -> list[Slice]:
     """Slices of about `target` bytes, where the format can be entered in the middle."""
     name = source.name.lower()
-    if source.size <= 2 * target:
+    if source.size <= 2 * target or source.address:
         return [Slice(source)]
     if source.format == "parquet":
         return row_groups(source, target)
     lines = source.format == "json" and name.endswith((".jsonl", ".ndjson"))
-    if lines or (source.format == "archive" and name.endswith(".warc.gz")):
+    if lines or (source.format == "archive" and name.endswith((".warc.gz", ".wet.gz"))):
         edges = [*range(0, source.size - target // 2, target)]
         return [Slice(source, a, b) for a, b in zip(edges, [*edges[1:], None], strict=True)]
     return [Slice(source)]

@@ -12,6 +12,7 @@ from vlmkit.core.io.encodings import decode
 from vlmkit.core.io.http import Response, parse_response
 from vlmkit.core.io.inflate import Damage, pieces
 from vlmkit.core.io.records import Fields, read_json, read_parquet
+from vlmkit.core.io.remote import load
 from vlmkit.core.io.sources import Slice, Source
 from vlmkit.core.io.stream import Stream
 
@@ -44,7 +45,10 @@ class Reading:
 
 
 def read_slice(part: Slice, reading: Reading) -> Iterator[Page | Damage]:
-    """Pages of a slice of a file, in order, and what of it cannot be read."""
+    """Pages of a slice of a file, in order, and what of it cannot be read; a file behind an address is loaded first."""
+    if part.source.address:
+        load(part.source.address, part.source.path)
+        part = part._replace(source=part.source._replace(size=part.source.path.stat().st_size))
     if part.source.size == 0 and part.source.format not in ("html", "parquet"):  # these speak for themselves
         return iter([Damage(part.source.name, 0, "empty_file", "the file has no bytes")])
     match part.source.format:
@@ -72,7 +76,8 @@ def archive_pages(part: Slice) -> Iterator[Page | Damage]:
 
 def record_pages(record: Record, name: str) -> Iterator[Page | Damage]:
     """The page in one archive record, or why there is none."""
-    response = parse_response(record.block)
+    converted = record.kind == "conversion"  # as in WET files: text, whatever it begins with
+    response = Response(0, {}, record.block, "") if converted else parse_response(record.block)
     if response.problem:
         reason = f"{record.url}: {response.problem}; {len(response.body):,} bytes of it are read"
         yield Damage(name, record.offset, "damaged_body", reason)

