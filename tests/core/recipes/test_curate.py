@@ -379,7 +379,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, corpus, when):
 
 
 def test_parts_that_are_done_are_not_done_again_unless_they_are_damaged(tmp_path, corpus, small_parts, monkeypatch):
-    from vlmkit.core.recipes import curate_parts as recipe
+    from vlmkit.core.curate import phases as recipe
 
     worked: list[int] = []
     real = recipe.work_on

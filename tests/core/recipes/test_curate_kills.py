@@ -22,36 +22,8 @@ from vlmkit.core.configs.curate_quality import TrainQualityConfig
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.recipes.curate_quality import run as train_quality
 
-NOUNS = [
-    "house",
-    "river",
-    "garden",
-    "window",
-    "market",
-    "winter",
-    "morning",
-    "engine",
-    "letter",
-    "island",
-    "village",
-    "doctor",
-    "teacher",
-    "bridge",
-]
-VERBS = [
-    "found",
-    "carried",
-    "followed",
-    "painted",
-    "measured",
-    "watched",
-    "repaired",
-    "described",
-    "opened",
-    "crossed",
-    "forgot",
-    "visited",
-]
+NOUNS = ["house", "river", "garden", "window", "market", "winter", "morning", "engine", "letter", "island", "village"]
+VERBS = ["found", "carried", "followed", "painted", "measured", "watched", "repaired", "described", "opened", "sold"]
 LINKS = ["and", "while", "because", "although", "before", "after", "until", "when", "where", "since"]
 COMMAND = """
 import sys
@@ -158,7 +130,10 @@ def test_two_workers_and_shuffled_inputs_give_the_same_bytes(web, whole):
     for path in files:
         shutil.copy(path, copies)
     finished(start(web, [copies / path.name for path in files], web / "two", 2))
-    assert digests(web / "two") == whole[0]
+    found = digests(web / "two")
+    assert {name for name in found if found[name] != whole[0][name]} == {"report.html"}  # it names files, not a folder
+    finished(start(web, [copies / path.name for path in reversed(files)], web / "three", 1))
+    assert digests(web / "three") == found
 
 
 def killed(web: Path, whole: tuple[dict[str, str], float], seed: int, workers: int, group: bool) -> int:

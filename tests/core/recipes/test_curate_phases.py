@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vlmkit.core.configs.curate import CurateConfig
+from vlmkit.core.curate import phases
 from vlmkit.core.curate.operations import Setting
 from vlmkit.core.curate.recipe import Kitchen, read_recipe
 from vlmkit.core.errors import CapabilityError, InputError
@@ -201,7 +202,7 @@ def test_a_run_that_ends_in_any_phase_goes_on_to_the_same_bytes(tmp_path, small_
     settings = {"recipe": str(tmp_path / "r.yaml")}
     curate(source, tmp_path / "whole", **settings)
     name = ("work_on", "go_on")[phase]
-    real, worked = getattr(recipe, name), []
+    real, worked = getattr(phases, name), []
 
     def dying(bench, number, task):
         if len(worked) == 3:
@@ -210,11 +211,11 @@ def test_a_run_that_ends_in_any_phase_goes_on_to_the_same_bytes(tmp_path, small_
         return real(bench, number, task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, name, dying)
+        patch.setattr(phases, name, dying)
         with pytest.raises(Killed):
             curate(source, tmp_path / "killed", **settings)
     again = []
-    monkeypatch.setattr(recipe, name, lambda bench, number, task: (again.append(number), real(bench, number, task))[1])
+    monkeypatch.setattr(phases, name, lambda bench, number, task: (again.append(number), real(bench, number, task))[1])
     curate(source, tmp_path / "killed", **settings)
     assert len(worked) == 3
     assert again

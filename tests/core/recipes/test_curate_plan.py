@@ -84,8 +84,8 @@ def test_tokens_notes_and_nothing_left_behind(tmp_path, monkeypatch):
 
 
 def test_an_input_without_a_page(tmp_path, monkeypatch):
-    (tmp_path / "a.txt").write_text("\n\n")
-    found = tried(tmp_path / "a.txt", None, monkeypatch, stages=("extract",))
+    (tmp_path / "a.warc").write_bytes(b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 3\r\n\r\na: \r\n\r\n")
+    found = tried(tmp_path / "a.warc", None, monkeypatch, stages=("extract",))
     assert (found["pages"], found["estimate"]) == (0, None)
 
 

@@ -75,7 +75,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n"
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))  # a name that is no Unicode, as JSON escapes it
 
 
 def digest(path: Path) -> str:
