@@ -78,7 +78,7 @@ def _load(name: str, target: Target, how: str) -> ctypes.CDLL | None:
     except (BuildError, OSError) as error:
         if how == "require":
             raise BuildError(f"VLMKIT_KERNELS=require, but {name} cannot be compiled for {target}: {error}") from error
-        log.warning("%s runs as plain torch on %s, which is slower: %s", name, target, error)
+        log.warning("%s runs uncompiled on %s, which is slower: %s", name, target, error)
         return None
 
 

@@ -1,11 +1,12 @@
 """All compiled operations, and the check that each agrees with its plain-torch reference on this machine."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from vlmkit.cuda import cross_entropy
+from vlmkit.cuda import cross_entropy, text
 from vlmkit.cuda.build import Target
 
 Difference = float
@@ -48,6 +49,31 @@ def check_cross_entropy(device: torch.device) -> tuple[Difference, Difference]:
     return far(ours), far(plain)
 
 
+def check_text(device: torch.device) -> tuple[Difference, Difference]:
+    """Random texts of all scripts: how many of the numbers differ."""
+    del device
+    generator = random.Random(0)
+    pool = [
+        *"aAbB1 2_.,:;'\"\n\r#*-•●… \0",
+        "the ",
+        ". . .",
+        "...",
+        "é",
+        "漢",
+        "ש",
+        "ア",
+        "\u200d",
+        "\u0301",
+        "👩",
+        "🇦",
+    ]
+    texts = ["".join(generator.choices(pool[: size % 40 + 2], k=size)) for size in range(300)]
+    different = [text.counts(one) != text.reference_counts(one) for one in texts]
+    different += [text.repetition(one) != text.reference_repetition(one) for one in texts]
+    return float(sum(different)), 0.0
+
+
 OPERATIONS = (
     Operation("cross_entropy", "cross-entropy with z-loss over rows of logits", ("cpu", "cuda"), check_cross_entropy),
+    Operation("text", "words, lines and repetition of a text, for curation", ("cpu",), check_text),
 )

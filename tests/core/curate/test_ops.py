@@ -12,8 +12,8 @@ from vlmkit.core.curate.operations import Setting
 from vlmkit.core.curate.ops import MAKERS, get, make
 from vlmkit.core.curate.recipe import BASELINE, Kitchen, read_recipe, step
 from vlmkit.core.curate.urls import UrlRemoval, any_of, shipped_tlds
-from vlmkit.core.curate.words import split_words
 from vlmkit.core.errors import CapabilityError, InputError
+from vlmkit.cuda.words import split_words
 
 RECIPES = Path(__file__).parents[4] / "shared/data/dclm-recipe"
 

@@ -6,7 +6,7 @@ import random
 
 import regex
 
-from vlmkit.core.curate.words import SEGMENTS, count_words, segment_words
+from vlmkit.cuda.words import SEGMENTS, count_words, segment_words
 
 CLASSES = [
     "CR",

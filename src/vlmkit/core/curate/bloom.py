@@ -17,7 +17,7 @@ import numpy as np
 import xxhash
 
 from vlmkit.core.curate.minhash import mix
-from vlmkit.core.curate.words import split_words
+from vlmkit.cuda.words import split_words
 
 NGRAM = 13
 PLACES = np.random.Generator(np.random.PCG64([13, NGRAM])).integers(0, 1 << 64, NGRAM, dtype=np.uint64) | np.uint64(1)

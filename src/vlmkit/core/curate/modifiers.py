@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vlmkit.core.curate.rules import ENDS, Drop
-from vlmkit.core.curate.words import split_words
+from vlmkit.cuda.words import split_words
 
 COUNTERS = (
     "likes shares comments retweets reposts quotes bookmarks upvotes downvotes downloads views followers"

@@ -16,8 +16,8 @@ from vlmkit.core.curate.language import FastText, langdetect, shipped_model
 from vlmkit.core.curate.rules import Drop
 from vlmkit.core.curate.sentences import splitter
 from vlmkit.core.curate.urls import UrlBan, UrlRemoval, shipped_tlds
-from vlmkit.core.curate.words import split_paragraphs, split_words
 from vlmkit.core.errors import InputError
+from vlmkit.cuda.words import split_paragraphs, split_words
 
 Page = dict[str, Any]
 Operation = Callable[[Page], Drop | None]
@@ -252,7 +252,7 @@ def word_counter_enricher(
     """Notes the number of words."""
     split_words("", ignore_punctuation=ignore_punctuation, **how)
     return counted(
-        setting, lambda text: len(split_words(text, ignore_punctuation=ignore_punctuation, **how)), key, overwrite
+        setting, lambda text: rules.number_of_words(text, ignore_punctuation=ignore_punctuation, **how), key, overwrite
     )
 
 

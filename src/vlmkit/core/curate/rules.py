@@ -11,12 +11,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vlmkit.core.curate.sentences import Splitter
-from vlmkit.core.curate.words import split_paragraphs, split_words
+from vlmkit.cuda.text import counts
+from vlmkit.cuda.words import split_paragraphs, split_words
 
-BULLETS = ("●", "•", "*", "-")
-ELLIPSES = ("...", ". . .", "…")
-SYMBOLS = ("#", *ELLIPSES)
-STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
 ENDS = {"line": "\n", "paragraph": "\n\n"}
 
 
@@ -49,7 +46,7 @@ def page_length_filter(
     sentences need a `splitter`.
     """
     if length_type == "word":
-        count = len(split_words(text, **how))
+        count = number_of_words(text, **how)
     elif length_type in ENDS:
         count = len(split_paragraphs(text, ENDS[length_type], **how))
     elif length_type == "sentence":
@@ -62,54 +59,62 @@ def page_length_filter(
 
 def word_length_filter(text: str, *, min_length: float = 0, max_length: float = math.inf) -> str | Drop:
     """Keep pages whose words have so many characters on average, both ends included."""
-    words = text.split()
-    mean = sum(map(len, words)) / len(words) if words else math.nan
+    found = counts(text)
+    mean = found.word_chars / found.words if found.words else math.nan
     return bounded(text, "word_length_filter", mean, min_length, max_length)
 
 
 def symbol_ratio_filter(text: str, *, max_symbol_to_word_ratio: float = 0.1) -> str | Drop:
     """Drop pages with more than one `#` or ellipsis for ten words."""
-    words = len(text.split())
-    ratio = sum(map(text.count, SYMBOLS)) / words if words else math.nan
+    found = counts(text)
+    ratio = found.symbols / found.words if found.words else math.nan
     return bounded(text, "symbol_ratio_filter", ratio, 0, max_symbol_to_word_ratio)
 
 
 def bullet_count_filter(text: str, *, max_bullet_start_ratio: float = 0.9) -> str | Drop:
     """Drop pages of which more than nine lines in ten start with a bullet."""
-    lines = split_paragraphs(text)
-    count = sum(line.startswith(BULLETS) for line in lines)
-    if count > max_bullet_start_ratio * len(lines):
-        return Drop("bullet_count_filter", count / len(lines), max_bullet_start_ratio)
+    found = counts(text)
+    if found.bullets > max_bullet_start_ratio * found.lines:
+        return Drop("bullet_count_filter", found.bullets / found.lines, max_bullet_start_ratio)
     return text
 
 
 def ellipsis_count_filter(text: str, *, max_ellipsis_end_ratio: float = 0.3) -> str | Drop:
     """Drop pages of which more than three lines in ten end in an ellipsis."""
-    lines = split_paragraphs(text)
-    count = sum(line.endswith(ELLIPSES) for line in lines)
-    if count > max_ellipsis_end_ratio * len(lines):
-        return Drop("ellipsis_count_filter", count / len(lines), max_ellipsis_end_ratio)
+    found = counts(text)
+    if found.ellipses > max_ellipsis_end_ratio * found.lines:
+        return Drop("ellipsis_count_filter", found.ellipses / found.lines, max_ellipsis_end_ratio)
     return text
 
 
 def alphabetic_word_ratio_filter(text: str, *, max_ratio: float = 0.2) -> str | Drop:
     """Drop pages of which more than one word in five holds no letter."""
-    words = text.split()
-    bare = sum(not any(map(str.isalpha, word)) for word in words)
-    return bounded(text, "alphabetic_word_ratio_filter", bare / len(words) if words else math.nan, 0, max_ratio)
+    found = counts(text)
+    ratio = found.bare_words / found.words if found.words else math.nan
+    return bounded(text, "alphabetic_word_ratio_filter", ratio, 0, max_ratio)
 
 
 def stop_word_filter(text: str, *, count_unique: bool = False, min_stop_word: int = 2) -> str | Drop:
     """Drop pages with fewer than two occurrences of the, be, to, of, and, that, have, with; or with fewer of them."""
-    found = [lower for word in text.split() if (lower := word.lower()) in STOP_WORDS]
-    count = len(set(found)) if count_unique else len(found)
+    count = counts(text).distinct_stop_words if count_unique else counts(text).stop_words
     return bounded(text, "stop_word_filter", count, max(min_stop_word, 1), math.inf)
 
 
 def removed_share(text: str, previous: int, **how: Any) -> float:
     """The share of the words counted before that is gone; all of it where there were none."""
     how = {"ignore_punctuation": True} | how
-    return (previous - len(split_words(text, **how))) / previous if previous else math.inf
+    return (previous - number_of_words(text, **how)) / previous if previous else math.inf
+
+
+def number_of_words(
+    text: str, *, model: str = "fasttext", ignore_punctuation: bool = False, ignore_whitespace: bool = True
+) -> int:
+    """How many words DCLM cuts a text into; those that nearly all its rules count are measured with the rest."""
+    if model == "fasttext" and ignore_punctuation and ignore_whitespace:
+        return counts(text).fasttext_words
+    return len(
+        split_words(text, model=model, ignore_punctuation=ignore_punctuation, ignore_whitespace=ignore_whitespace)
+    )
 
 
 def substring_filter(text: str, *, pattern: re.Pattern[str], case_sensitive: bool = False) -> str | Drop:

@@ -9,7 +9,7 @@ import re
 
 import regex
 
-from vlmkit.core.curate.segmentation import SEGMENT
+from vlmkit.cuda.segmentation import SEGMENT
 
 FASTTEXT_PIECE = re.compile("[^ \n\r\t\v\f\0]+")
 FASTTEXT_TOKEN = re.compile("[^ \n\r\t\v\f\0]+|\n")

@@ -1,0 +1,261 @@
+// What curation measures on a text, in few passes: words and lines, repetition, and which lines a rule might take.
+// Doors come twice: _8 for ASCII texts, _32 for texts of code points. All results are exact integers; the caller divides.
+#include "text.h"
+
+#include <algorithm>
+
+static inline uint64_t mixed(uint64_t x) {  // the finaliser of splitmix64
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+  return x ^ (x >> 31);
+}
+
+struct Piece {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+// Numbers for keys, in the order in which they come: an open hash table.
+struct Numbers {
+  struct Slot {
+    uint64_t hash;
+    int64_t number;
+  };
+  std::vector<Slot> slots;
+  uint64_t mask;
+  int64_t count = 0;
+
+  explicit Numbers(int64_t most) {
+    uint64_t size = 16;
+    while (size < 2 * static_cast<uint64_t>(most)) size *= 2;
+    slots.assign(size, {0, -1});
+    mask = size - 1;
+  }
+  template <typename Same>  // same(number): whether the key that has it is this one
+  int64_t of(uint64_t hash, Same same) {
+    for (uint64_t at = hash & mask;; at = (at + 1) & mask) {
+      if (slots[at].number < 0) {
+        slots[at] = {hash, count};
+        return count++;
+      }
+      if (slots[at].hash == hash && same(slots[at].number)) return slots[at].number;
+    }
+  }
+};
+
+template <typename C>
+static bool same(const C* at, Piece a, Piece b) {
+  return a.size() == b.size() && std::memcmp(at + a.begin, at + b.begin, a.size() * sizeof(C)) == 0;
+}
+
+template <typename C>
+static uint64_t hashed(const C* at, Piece piece) {
+  uint64_t h = 0x9E3779B97F4A7C15ull;
+  for (int64_t i = piece.begin; i < piece.end; ++i) h = (h ^ at[i]) * 0x9FB21C651E98DF25ull, h ^= h >> 32;
+  return h;
+}
+
+template <typename C>
+static Piece stripped(const Text<C>& text, Piece piece) {
+  while (piece.begin < piece.end && text.is(piece.begin, SPACE)) ++piece.begin;
+  while (piece.begin < piece.end && text.is(piece.end - 1, SPACE)) --piece.end;
+  return piece;
+}
+
+// Stripped, non-empty pieces between runs of `feeds` line feeds, taken from the left as str.split does.
+template <typename C>
+static std::vector<Piece> segments(const Text<C>& text, int64_t feeds) {
+  std::vector<Piece> found;
+  int64_t begin = 0;
+  auto add = [&](int64_t end) {
+    Piece piece = stripped(text, {begin, end});
+    if (piece.size()) found.push_back(piece);
+  };
+  for (int64_t i = 0; i < text.size;) {
+    if (text.at[i] == '\n' && (feeds == 1 || (i + 1 < text.size && text.at[i + 1] == '\n'))) {
+      add(i);
+      begin = i = i + feeds;
+    } else {
+      ++i;
+    }
+  }
+  add(text.size);
+  return found;
+}
+
+// Number and characters of the pieces that occur more than once, and of all: out (4,).
+template <typename C>
+static void repeated_pieces(const Text<C>& text, const std::vector<Piece>& pieces, int64_t* out) {
+  Numbers numbers(pieces.size());
+  std::vector<int64_t> first, times;
+  for (const Piece& piece : pieces) {
+    int64_t n = numbers.of(mixed(hashed(text.at, piece)),
+                           [&](int64_t other) { return same(text.at, piece, pieces[first[other]]); });
+    if (n == static_cast<int64_t>(first.size())) first.push_back(&piece - pieces.data()), times.push_back(0);
+    ++times[n];
+  }
+  out[0] = out[1] = out[3] = 0;
+  out[2] = pieces.size();
+  for (size_t n = 0; n < first.size(); ++n) {
+    int64_t chars = pieces[first[n]].size() * times[n];
+    out[3] += chars;
+    if (times[n] > 1) out[0] += times[n], out[1] += chars;
+  }
+}
+
+// For n = 1 to 10: the most that an n-gram occurring `times` > 1 times takes (characters of the longest such times
+// `times`, of those that occur most), and the characters of words that lie in n-grams occurring more than once: out
+// (10, 2); 0 where no n-gram occurs twice. Then the characters of all words: out[20].
+template <typename C>
+static void repeated_grams(const Text<C>& text, int64_t* out) {
+  std::vector<Piece> words;
+  for (int64_t i = 0, end; i < text.size; i = end) {
+    end = text.segment(i);
+    if (text.is(i, ALNUM)) words.push_back({i, end});
+  }
+  int64_t W = words.size();
+  std::fill(out, out + 21, 0);
+  std::vector<int64_t> before(W + 1, 0), gram(W), first, times;
+  for (int64_t i = 0; i < W; ++i) before[i + 1] = before[i] + words[i].size();
+  out[20] = before[W];
+  Numbers numbers(W);
+  std::vector<int64_t> word(W);
+  for (int64_t i = 0; i < W; ++i) {
+    word[i] = numbers.of(mixed(hashed(text.at, words[i])),
+                         [&](int64_t other) { return same(text.at, words[i], words[first[other]]); });
+    if (word[i] == static_cast<int64_t>(first.size())) first.push_back(i), times.push_back(0);
+    ++times[word[i]];
+  }
+  gram = word;
+  std::vector<int64_t> live(W);  // where n-grams begin that occur more than once
+  int64_t L = 0;
+  for (int64_t n = 1; n <= 10; ++n) {
+    if (n > 1) {  // an n-gram is the pair of its first n-1 words' number and its last word; both must repeat
+      std::vector<int64_t> starts;
+      for (int64_t k = 0; k + 1 < L; ++k)
+        if (live[k + 1] == live[k] + 1 && live[k] + n <= W) starts.push_back(live[k]);
+      Numbers pairs(starts.size());
+      first.clear();
+      times.clear();
+      std::vector<int64_t> made(starts.size());
+      for (size_t k = 0; k < starts.size(); ++k) {
+        int64_t i = starts[k];
+        uint64_t hash = mixed(static_cast<uint64_t>(gram[i]) * 0x9E3779B97F4A7C15ull + static_cast<uint64_t>(word[i + n - 1]));
+        made[k] = pairs.of(hash, [&](int64_t other) {
+          return gram[first[other]] == gram[i] && word[first[other] + n - 1] == word[i + n - 1];
+        });
+        if (made[k] == static_cast<int64_t>(first.size())) first.push_back(i), times.push_back(0);
+        ++times[made[k]];
+      }
+      L = 0;
+      std::vector<int64_t> next(W, -1);
+      for (size_t k = 0; k < starts.size(); ++k) next[starts[k]] = made[k];
+      for (size_t k = 0; k < starts.size(); ++k)
+        if (times[made[k]] > 1) live[L++] = starts[k];
+      gram.swap(next);
+    } else {
+      for (int64_t i = 0; i < W; ++i)
+        if (times[gram[i]] > 1) live[L++] = i;
+    }
+    if (!L) return;
+    int64_t most = *std::max_element(times.begin(), times.end()), longest = 0;
+    for (size_t g = 0; g < first.size(); ++g)
+      if (times[g] == most) longest = std::max(longest, before[first[g] + n] - before[first[g]]);
+    out[2 * (n - 1)] = longest * most;
+    int64_t covered = 0, end = 0;
+    for (int64_t k = 0; k < L; ++k) {
+      int64_t from = std::max(live[k], end);
+      end = live[k] + n;
+      covered += before[end] - before[from];
+    }
+    out[2 * n - 1] = covered;
+  }
+}
+
+static const char* STOP_WORDS[] = {"the", "be", "to", "of", "and", "that", "have", "with"};
+
+template <typename C>
+static int stop_word(const Text<C>& text, Piece word) {
+  if (word.size() < 2 || word.size() > 4) return -1;
+  char lower[5] = {0};
+  for (int64_t i = 0; i < word.size(); ++i) {
+    auto c = text.at[word.begin + i];
+    if (c > 127 || c == 0) return -1;
+    lower[i] = c >= 'A' && c <= 'Z' ? c + 32 : c;
+  }
+  for (int w = 0; w < 8; ++w)
+    if (std::strcmp(lower, STOP_WORDS[w]) == 0) return w;
+  return -1;
+}
+
+template <typename C>
+static bool dots(const Text<C>& text, int64_t i, int64_t end, int64_t step) {  // "..." or ". . ." at i
+  return i + 2 * step < end && text.at[i] == '.' && text.at[i + step] == '.' && text.at[i + 2 * step] == '.' &&
+         (step == 1 || (text.at[i + 1] == ' ' && text.at[i + 3] == ' '));
+}
+
+// out (12,): words between white space, their characters, those without a letter, stop words, different stop words,
+// symbols (# and ellipses), lines, lines with a bullet, lines that end in an ellipsis, words of fastText that begin with
+// a letter or digit, and two counts of ellipses that overlap nothing.
+template <typename C>
+static void count(const Text<C>& text, int64_t* out) {
+  std::fill(out, out + 10, 0);
+  uint32_t kinds = 0;
+  for (int64_t i = 0; i < text.size;) {
+    if (text.is(i, SPACE)) {
+      ++i;
+      continue;
+    }
+    Piece word{i, i};
+    bool alpha = false;
+    for (; i < text.size && !text.is(i, SPACE); ++i) alpha |= text.is(i, ALPHA) != 0;
+    word.end = i;
+    ++out[0];
+    out[1] += word.size();
+    out[2] += !alpha;
+    int stop = stop_word(text, word);
+    if (stop >= 0) ++out[3], kinds |= 1u << stop;
+  }
+  out[4] = __builtin_popcount(kinds);
+  auto gap = [&](int64_t i) {
+    auto c = text.at[i];
+    return c == ' ' || (c >= 9 && c <= 13) || c == 0;
+  };
+  for (int64_t i = 0; i < text.size; ++i)
+    if ((i == 0 || gap(i - 1)) && text.is(i, ALNUM)) ++out[9];
+  for (int64_t i = 0; i < text.size; ++i) out[5] += text.at[i] == '#' || text.at[i] == 0x2026;
+  for (int64_t step = 1; step <= 2; ++step)
+    for (int64_t i = 0; i < text.size;)
+      if (text.at[i] == '.' && dots(text, i, text.size, step)) ++out[5], i += 2 * step + 1;
+      else ++i;
+  for (Piece line : segments(text, 1)) {
+    auto c = text.at[line.begin];
+    ++out[6];
+    out[7] += c == 0x25CF || c == 0x2022 || c == '*' || c == '-';
+    out[8] += text.at[line.end - 1] == 0x2026 || (line.size() >= 3 && dots(text, line.end - 3, line.end, 1)) ||
+              (line.size() >= 5 && dots(text, line.end - 5, line.end, 2));
+  }
+}
+
+template <typename C>
+static int64_t cut(const Text<C>& text, int64_t* ends) {
+  int64_t n = 0;
+  for (int64_t i = 0; i < text.size;) ends[n++] = i = text.segment(i);
+  return n;
+}
+
+#define DOORS(SUFFIX, C)                                                                                        \
+  extern "C" int64_t text_segments_##SUFFIX(const C* at, int64_t n, const uint16_t* table, int64_t* ends) {      \
+    return cut(Text<C>{at, n, table}, ends);                                                                     \
+  }                                                                                                              \
+  extern "C" void text_counts_##SUFFIX(const C* at, int64_t n, const uint16_t* table, int64_t* out) {            \
+    count(Text<C>{at, n, table}, out);                                                                           \
+  }                                                                                                              \
+  extern "C" void text_repetition_##SUFFIX(const C* at, int64_t n, const uint16_t* table, int64_t* out) {        \
+    Text<C> text{at, n, table};                                                                                  \
+    repeated_pieces(text, segments(text, 1), out);                                                               \
+    repeated_pieces(text, segments(text, 2), out + 4);                                                           \
+    repeated_grams(text, out + 8);                                                                               \
+  }
+DOORS(8, uint8_t)
+DOORS(32, uint32_t)

@@ -1,0 +1,121 @@
+// Texts as arrays of code points (bytes for ASCII, 32-bit words otherwise), and their words.
+//
+// What a character is comes from a table that Python makes of its own answers (characters.py), so that compiled code
+// cuts texts where the interpreter at hand does. Words are those of Unicode Standard Annex 29.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+enum Class : uint16_t {  // the lowest five bits of an entry: CLASSES of characters.py
+  OTHER, CR, LF, NEWLINE, EXTEND, FORMAT, ZWJ, REGIONAL, WSEGSPACE, ALETTER, HEBREW, KATAKANA, NUMERIC, EXTENDNUMLET,
+  MIDLETTER, MIDNUMLET, MIDNUM, SINGLE_QUOTE, DOUBLE_QUOTE,
+};
+static constexpr uint16_t CLASS = 31, SPACE = 32, ALNUM = 64, ALPHA = 128, UPPER = 256, DIGIT = 512, PICTOGRAPH = 1024;
+
+template <typename C>
+struct Text {
+  const C* at;
+  int64_t size;
+  const uint16_t* table;
+
+  uint16_t entry(int64_t i) const { return table[at[i]]; }
+  Class kind(int64_t i) const { return i < size ? static_cast<Class>(entry(i) & CLASS) : OTHER; }
+  bool is(int64_t i, uint16_t flag) const { return entry(i) & flag; }
+
+  bool extends(int64_t i) const {
+    Class k = kind(i);
+    return k == EXTEND || k == FORMAT || k == ZWJ;
+  }
+  int64_t skip(int64_t i) const {  // behind Extend, Format and ZWJ (WB4)
+    while (i < size && extends(i)) ++i;
+    return i;
+  }
+  bool letter(int64_t i) const { return i < size && (kind(i) == ALETTER || kind(i) == HEBREW); }
+  bool hebrew_before(int64_t i) const {
+    for (--i; i >= 0 && extends(i); --i) {}
+    return i >= 0 && kind(i) == HEBREW;
+  }
+
+  int64_t letters(int64_t i) const {  // WB5 to WB7, WB7a to WB7c; i where there are none
+    if (!letter(i)) return i;
+    for (i = skip(i + 1); i < size;) {
+      int64_t next = i;
+      Class k = kind(i);
+      if (k == MIDLETTER || k == MIDNUMLET || k == SINGLE_QUOTE) {
+        next = skip(i + 1);
+        if (!letter(next)) return i;
+      } else if (k == DOUBLE_QUOTE && hebrew_before(i)) {
+        next = skip(i + 1);
+        if (kind(next) != HEBREW) return i;
+      } else if (!letter(i)) {
+        return i;
+      }
+      i = skip(next + 1);
+    }
+    return i;
+  }
+  int64_t numbers(int64_t i) const {  // WB8, WB11, WB12
+    if (kind(i) != NUMERIC) return i;
+    for (i = skip(i + 1); i < size;) {
+      int64_t next = i;
+      Class k = kind(i);
+      if (k == MIDNUM || k == MIDNUMLET || k == SINGLE_QUOTE) {
+        next = skip(i + 1);
+        if (kind(next) != NUMERIC) return i;
+      } else if (k != NUMERIC) {
+        return i;
+      }
+      i = skip(next + 1);
+    }
+    return i;
+  }
+  int64_t core(int64_t i) const {  // letters and numbers, WB9 and WB10, or Katakana, WB13
+    int64_t begin = i;
+    for (int64_t before = -1; i != before;) {
+      before = i;
+      i = letters(i);
+      i = numbers(i);
+    }
+    if (i != begin) return i;
+    while (kind(i) == KATAKANA) i = skip(i + 1);
+    return i;
+  }
+  int64_t joiners(int64_t i) const {
+    while (kind(i) == EXTENDNUMLET) i = skip(i + 1);
+    return i;
+  }
+  int64_t word(int64_t i) const {  // with its joiners, WB13a and WB13b; i where there is none
+    int64_t first = joiners(i), end = core(first);
+    if (end == first) return first;
+    for (int64_t next; (next = joiners(end)) != end;) {
+      int64_t more = core(next);
+      if (more == next) return next;
+      end = more;
+    }
+    return kind(end) == SINGLE_QUOTE && hebrew_before(end) ? skip(end + 1) : end;
+  }
+  int64_t segment(int64_t i) const {  // the end of the segment that begins at i < size
+    int64_t end = word(i);
+    if (end == i) end = other(i);
+    while (end < size && kind(end - 1) == ZWJ && is(end, PICTOGRAPH)) {  // WB3c
+      int64_t next = word(end);
+      end = next == end ? skip(end + 1) : next;
+    }
+    return end;
+  }
+  int64_t other(int64_t i) const {
+    switch (kind(i)) {
+      case CR: return i + 1 + (kind(i + 1) == LF);  // WB3
+      case LF: case NEWLINE: return i + 1;
+      case WSEGSPACE:
+        while (kind(i) == WSEGSPACE) ++i;  // WB3d
+        return skip(i);
+      case REGIONAL: {  // WB15, WB16
+        int64_t next = skip(i + 1);
+        return kind(next) == REGIONAL ? skip(next + 1) : next;
+      }
+      default: return skip(i + 1);
+    }
+  }
+};

@@ -1,0 +1,181 @@
+"""What curation measures on a text: its words and lines, and how it repeats itself; compiled, with plain Python beside.
+
+Both give the same integers for every text, down to lone surrogates. A text goes in as bytes where it is ASCII and as
+code points otherwise; words are those of Unicode Standard Annex 29 (words.py).
+"""
+
+import ctypes
+import functools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from vlmkit.cuda.build import load
+from vlmkit.cuda.characters import characters
+from vlmkit.cuda.words import count_words, segment_words, split_paragraphs
+
+BULLETS = ("●", "•", "*", "-")
+ELLIPSES = ("...", ". . .", "…")
+STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
+LONGEST = 10  # words of the n-grams that are looked at
+
+
+class Counts(NamedTuple):
+    """What a text holds: words between white space, their characters, words without a letter, stop words, different
+    ones; `#` and ellipses; lines, stripped and not empty, those with a bullet first, those with an ellipsis last; and
+    pieces between ASCII white space that begin with a letter or digit, as fastText cuts them."""
+
+    words: int
+    word_chars: int
+    bare_words: int
+    stop_words: int
+    distinct_stop_words: int
+    symbols: int
+    lines: int
+    bullets: int
+    ellipses: int
+    fasttext_words: int
+
+
+class Pieces(NamedTuple):
+    """Lines or paragraphs, stripped and not empty: how many occur more than once and their characters; and of all."""
+
+    repeated: int
+    repeated_chars: int
+    number: int
+    chars: int
+
+
+class Grams(NamedTuple):
+    """The n-grams of a text for one n: the characters of all occurrences of the most frequent one (of several such the
+    longest), and the characters of words that lie in one that occurs more than once; 0 where none does."""
+
+    top: int
+    covered: int
+
+
+class Repetition(NamedTuple):
+    """How a text repeats itself: by lines, by paragraphs, by n-grams for n from 1 to 10; and the characters of its
+    words."""
+
+    lines: Pieces
+    paragraphs: Pieces
+    grams: tuple[Grams, ...]
+    chars: int
+
+
+@functools.lru_cache(maxsize=1)
+def counts(text: str) -> Counts:
+    """The counts of a text, remembered for the last one: many rules ask for them."""
+    found = call("counts", text, len(Counts._fields))
+    return reference_counts(text) if found is None else Counts(*found)
+
+
+@functools.lru_cache(maxsize=1)
+def repetition(text: str) -> Repetition:
+    """How a text repeats itself."""
+    found = call("repetition", text, 8 + 2 * LONGEST + 1)
+    if found is None:
+        return reference_repetition(text)
+    grams = tuple(Grams(*found[start : start + 2]) for start in range(8, 8 + 2 * LONGEST, 2))
+    return Repetition(Pieces(*found[:4]), Pieces(*found[4:8]), grams, found[-1])
+
+
+def segments(text: str) -> list[int]:
+    """Where the segments of a text end, by UAX 29; compiled code alone has it, for comparison with `words.SEGMENTS`."""
+    found = call("segments", text, len(text))
+    assert found is not None, "nothing is compiled here"
+    return found[: found.index(len(text)) + 1] if text else []
+
+
+def call(name: str, text: str, size: int) -> list[int] | None:
+    """What a compiled door says of a text, int64 (size,); None where plain Python has to serve."""
+    library = load("text", "cpu")
+    if library is None:
+        return None
+    narrow = text.isascii()
+    data = text.encode("ascii") if narrow else text.encode("utf-32-le", "surrogatepass")
+    out = (ctypes.c_int64 * size)()
+    door = getattr(library, f"text_{name}_{8 if narrow else 32}")
+    door(data, ctypes.c_int64(len(text)), ctypes.c_void_p(characters().ctypes.data), out)
+    return list(out)
+
+
+def reference_counts(text: str) -> Counts:
+    """Plain Python."""
+    words, lines = text.split(), split_paragraphs(text)
+    stops = [lower for word in words if (lower := word.lower()) in STOP_WORDS]
+    return Counts(
+        len(words), sum(map(len, words)), sum(not any(map(str.isalpha, word)) for word in words),
+        len(stops), len(set(stops)), sum(map(text.count, ("#", *ELLIPSES))),
+        len(lines), sum(line.startswith(BULLETS) for line in lines), sum(line.endswith(ELLIPSES) for line in lines),
+        count_words(text),
+    )  # fmt: skip
+
+
+def reference_repetition(text: str) -> Repetition:
+    """Plain Python with NumPy."""
+    words = segment_words(text)
+    grams = [Grams(0, 0)] * LONGEST
+    for one in ngrams_of(words):
+        if one.n > LONGEST:
+            break
+        grams[one.n - 1] = Grams(one.top(), one.covered())
+    lines, paragraphs = (pieces(split_paragraphs(text, end)) for end in ("\n", "\n\n"))
+    return Repetition(lines, paragraphs, tuple(grams), sum(map(len, words)))
+
+
+def pieces(segments: Sequence[str]) -> Pieces:
+    """What of some segments occurs more than once."""
+    often = [(len(segment), count) for segment, count in Counter(segments).items() if count > 1]
+    repeated = sum(count for _, count in often)
+    return Pieces(repeated, sum(size * count for size, count in often), len(segments), sum(map(len, segments)))
+
+
+@dataclass(frozen=True)
+class Ngrams:
+    """The n-grams of a text's words (W,): the number of each (W - n + 1,), how often each number occurs and where
+    first, and the characters of the words."""
+
+    n: int
+    number: np.ndarray
+    counts: np.ndarray
+    first: np.ndarray
+    chars: np.ndarray
+
+    def top(self) -> int:
+        """The characters of all occurrences of the most frequent n-gram, the longest of several such."""
+        most = self.counts.max()
+        before = np.concatenate([[0], np.cumsum(self.chars)])
+        starts = self.first[self.counts == most]
+        return int((before[starts + self.n] - before[starts]).max() * most)
+
+    def covered(self) -> int:
+        """The characters of words that lie in some n-gram occurring more than once."""
+        covered = np.zeros(len(self.chars) + 1, dtype=np.int64)
+        starts = np.flatnonzero(self.counts[self.number] > 1)
+        np.add.at(covered, starts, 1)
+        np.add.at(covered, starts + self.n, -1)
+        return int(self.chars[np.cumsum(covered[:-1]) > 0].sum())
+
+
+def ngrams_of(words: list[str]) -> Iterator[Ngrams]:
+    """The n-grams for n from 1 on, until none occurs twice: then no longer one does.
+
+    An n-gram is numbered by the pair (its first n-1 words, its last word), so each n costs one sort of integers.
+    """
+    numbers: dict[str, int] = {}
+    word = np.array([numbers.setdefault(w, len(numbers)) for w in words], dtype=np.int64)
+    chars = np.array([len(w) for w in words], dtype=np.int64)
+    gram, n = np.zeros(len(words) + 1, dtype=np.int64), 0
+    while len(words) > n:
+        n += 1
+        _, first, gram, counts = np.unique(
+            gram[:-1] * len(numbers) + word[n - 1 :], return_index=True, return_inverse=True, return_counts=True
+        )
+        if counts.max() == 1:
+            return
+        yield Ngrams(n, gram, counts, first, chars)
