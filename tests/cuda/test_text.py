@@ -16,7 +16,22 @@ from vlmkit.cuda.words import SEGMENTS
 PIECES = [
     *"aAbBkK1²2_.,:;'\" \t\n\r\0#*-•●…\x85\xa0\u3000\u2028\xad\ud800\u0600\u066b\u200d\u0301אבアィ漢あéß",
     *"\U0001f1e6\U0001f469\U0001f3fb\u212a",
-    *("the ", "The", " of\0", " that ", "...", ". . .", "…\n", "\n\n", "\n- ", "a.b", "1,2", "one two three "),
+    *(
+        "the ",
+        "The",
+        " of\0",
+        " that ",
+        "...",
+        ". . .",
+        "…\n",
+        "\n\n",
+        "\n- ",
+        "a.b",
+        "1,2",
+        "one two three ",
+        "li\u212aes",
+        "3 VIEWS",
+    ),
 ]
 texts = st.lists(st.sampled_from(PIECES), max_size=80).map("".join) | st.text(max_size=40)
 
@@ -28,6 +43,7 @@ pytestmark = pytest.mark.skipif(load("text", "cpu") is None, reason="there is no
 def test_a_text_is_measured_as_plain_python_does(text):
     assert native.counts(text) == native.reference_counts(text)
     assert native.repetition(text) == native.reference_repetition(text)
+    assert native.lines(text) == native.reference_lines(text)
 
 
 @settings(max_examples=400, deadline=None)

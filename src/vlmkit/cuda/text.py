@@ -6,10 +6,12 @@ code points otherwise; words are those of Unicode Standard Annex 29 (words.py).
 
 import ctypes
 import functools
+import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +22,10 @@ from vlmkit.cuda.words import count_words, segment_words, split_paragraphs
 BULLETS = ("●", "•", "*", "-")
 ELLIPSES = ("...", ". . .", "…")
 STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
+COUNTED = (
+    "likes shares comments retweets reposts quotes bookmarks upvotes downvotes downloads views followers"
+).replace(" ", "|")
+COUNTED_END = re.compile(rf"(?:{COUNTED})\W*$")
 LONGEST = 10  # words of the n-grams that are looked at
 
 
@@ -38,6 +44,17 @@ class Counts(NamedTuple):
     bullets: int
     ellipses: int
     fasttext_words: int
+
+
+class Lines(NamedTuple):
+    """Over all lines of a text that are not empty, as they are: the largest share of upper-case letters and of digits
+    among their characters, the fewest and the most words, and how many end in the name of something COUNTED."""
+
+    upper: float
+    digits: float
+    fewest: float
+    most: float
+    counted: float
 
 
 class Pieces(NamedTuple):
@@ -75,6 +92,13 @@ def counts(text: str) -> Counts:
 
 
 @functools.lru_cache(maxsize=1)
+def lines(text: str) -> Lines:
+    """The extremes of a text's lines, remembered for the last one: rules on lines do work only if they say so."""
+    found = call("lines", text, len(Lines._fields), ctypes.c_double)
+    return reference_lines(text) if found is None else Lines(*found)
+
+
+@functools.lru_cache(maxsize=1)
 def repetition(text: str) -> Repetition:
     """How a text repeats itself."""
     found = call("repetition", text, 8 + 2 * LONGEST + 1)
@@ -91,14 +115,14 @@ def segments(text: str) -> list[int]:
     return found[: found.index(len(text)) + 1] if text else []
 
 
-def call(name: str, text: str, size: int) -> list[int] | None:
-    """What a compiled door says of a text, int64 (size,); None where plain Python has to serve."""
+def call(name: str, text: str, size: int, kind: Any = ctypes.c_int64) -> list[Any] | None:
+    """What a compiled door says of a text, (size,); None where plain Python has to serve."""
     library = load("text", "cpu")
     if library is None:
         return None
     narrow = text.isascii()
     data = text.encode("ascii") if narrow else text.encode("utf-32-le", "surrogatepass")
-    out = (ctypes.c_int64 * size)()
+    out = (kind * size)()
     door = getattr(library, f"text_{name}_{8 if narrow else 32}")
     door(data, ctypes.c_int64(len(text)), ctypes.c_void_p(characters().ctypes.data), out)
     return list(out)
@@ -114,6 +138,17 @@ def reference_counts(text: str) -> Counts:
         len(lines), sum(line.startswith(BULLETS) for line in lines), sum(line.endswith(ELLIPSES) for line in lines),
         count_words(text),
     )  # fmt: skip
+
+
+def reference_lines(text: str) -> Lines:
+    """Plain Python."""
+    kept = [line for line in text.split("\n") if line]
+    words = [len(line.split()) for line in kept]
+    upper, digits = (
+        max((sum(map(flag, line)) / len(line) for line in kept), default=0.0) for flag in (str.isupper, str.isdigit)
+    )
+    counted = sum(COUNTED_END.search(line.lower()) is not None for line in kept)
+    return Lines(upper, digits, min(words, default=math.inf), max(words, default=0.0), counted)
 
 
 def reference_repetition(text: str) -> Repetition:

@@ -3,18 +3,20 @@
 Names, keyword arguments, defaults and edge cases are those of DCLM (Li et al. 2024, "DataComp-LM").
 """
 
+import functools
 import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from vlmkit.core.curate.rules import ENDS, Drop
+from vlmkit.cuda.text import COUNTED, lines
 from vlmkit.cuda.words import split_words
 
-COUNTERS = (
-    "likes shares comments retweets reposts quotes bookmarks upvotes downvotes downloads views followers"
-).replace(" ", "|")
-COUNTER_LINE = re.compile(rf"^\W*\d(?:,|\.|\d)*(?:K|k|M|m|B|b)?\s+(?:{COUNTERS})\W*$")
+COUNTER_LINE = re.compile(rf"^\W*\d(?:,|\.|\d)*(?:K|k|M|m|B|b)?\s+(?:{COUNTED})\W*$")
+PLAIN = re.compile(r"[A-Za-z0-9 -]+(?![A-Za-z0-9 ?*+-])")
+BRANCH = re.compile(r"[|(){}\[\]\\]")
+FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")
 CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 PUNCTUATION_END = re.compile('[.!?"\u2026]\\s*$')
 ELLIPSIS_END = re.compile("(?:\\.\\.\\.|\u2026)\\s*$")
@@ -22,29 +24,39 @@ ELLIPSIS_END = re.compile("(?:\\.\\.\\.|\u2026)\\s*$")
 
 def newline_removal_modifier(text: str, *, max_consecutive: int = 2) -> str | Drop:
     """Shorten runs of more line feeds than so many."""
+    if "\n" * (max_consecutive + 1) not in text:
+        return text
     return re.sub(rf"\n{{{max_consecutive + 1},}}", "\n" * max_consecutive, text)
 
 
 def uppercase_ratio_line_modifier(text: str, *, max_ratio: float = 0.5) -> str | Drop:
     """Remove lines of which more than half the characters are upper-case."""
+    if lines(text).upper <= max_ratio:
+        return remaining("uppercase_ratio_line_modifier", text.strip())
     kept = [line for line in text.split("\n") if not line or sum(map(str.isupper, line)) / len(line) <= max_ratio]
     return remaining("uppercase_ratio_line_modifier", "\n".join(kept).strip())
 
 
 def numeric_ratio_line_modifier(text: str, *, max_ratio: float = 1.0) -> str | Drop:
     """Remove lines with a larger share of digits; a little less than 1 removes lines of digits alone."""
+    if lines(text).digits <= max_ratio:
+        return remaining("numeric_ratio_line_modifier", text.strip())
     kept = [line for line in text.split("\n") if not line or sum(map(str.isdigit, line)) / len(line) <= max_ratio]
     return remaining("numeric_ratio_line_modifier", "\n".join(kept).strip())
 
 
 def counter_line_modifier(text: str) -> str | Drop:
     """Remove lines that only count, such as "3 likes"."""
+    if not lines(text).counted:
+        return remaining("counter_line_modifier", text.strip())
     kept = [line for line in text.split("\n") if not COUNTER_LINE.search(line.lower())]
     return remaining("counter_line_modifier", "\n".join(kept).strip())
 
 
 def line_length_modifier(text: str, *, min_length: float = 0, max_length: float = math.inf) -> str | Drop:
     """Remove lines of fewer or more words; empty lines stay."""
+    if min_length <= lines(text).fewest and lines(text).most <= max_length:
+        return remaining("line_length_modifier", text)
     kept = [line for line in text.split("\n") if not line or min_length <= len(line.split()) <= max_length]
     return remaining("line_length_modifier", "\n".join(kept))
 
@@ -81,10 +93,13 @@ def within_page_dedup(text: str, *, granularity: str = "line", normalize: bool =
 
 
 def substring_line_modifier(
-    text: str, *, pattern: re.Pattern[str], max_length: float | None = None, remove_substring_only: bool = False
-) -> str | Drop:
+    text: str, *, pattern: re.Pattern[str], max_length: float | None = None, remove_substring_only: bool = False,
+    needed: Sequence[str] = ("",),
+) -> str | Drop:  # fmt: skip
     """Remove lines in which a pattern occurs, or only what matches and lines that become blank by it; lines of more
-    than `max_length` words stay as they are."""
+    than `max_length` words stay as they are. A match holds one of the lower-case strings `needed`."""
+    if not occurs(needed, text) and (not remove_substring_only or lines(text).fewest > 0):
+        return remaining("substring_line_modifier", text.strip())
     kept = []
     for line in text.split("\n"):
         if max_length is None or len(line.split()) <= max_length:
@@ -103,6 +118,25 @@ def banned_in_lines(banlist: Sequence[str], *, location: str = "any", case_sensi
     pattern = f"(?:{'|'.join(banlist if case_sensitive else [one.lower() for one in banlist])})"
     pattern = {"prefix": rf"^{pattern}\s?", "suffix": rf"\s?{pattern}$", "any": rf"\s?{pattern}"}[location]
     return re.compile(pattern, 0 if case_sensitive else re.IGNORECASE)
+
+
+def needed_by(banlist: Sequence[str]) -> tuple[str, ...]:
+    """For each entry of a ban list a lower-case string that every match holds: its longest run of ASCII letters,
+    digits, spaces and hyphens that ends before no repetition; nothing where there are alternatives."""
+    runs = ([] if BRANCH.search(entry) else PLAIN.findall(entry) for entry in banlist)
+    return tuple(max(some, key=len, default="").lower() for some in runs)
+
+
+def occurs(needed: Sequence[str], text: str) -> bool:
+    """Whether one of some lower-case ASCII strings occurs in a text, as a pattern that ignores case would have it."""
+    lower = lowered(text)
+    return lower is None or any(one in lower for one in needed)
+
+
+@functools.lru_cache(maxsize=1)
+def lowered(text: str) -> str | None:
+    """A text in lower case, remembered for the last one; None where letters beyond ASCII match ASCII ones."""
+    return None if not text.isascii() and FOLDED.search(text) else text.lower()
 
 
 def remaining(rule: str, text: str) -> str | Drop:

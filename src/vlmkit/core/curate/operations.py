@@ -130,6 +130,7 @@ def substring_line_modifier(
     words = banned(setting, "substring_line_modifier", banlist, None)
     pattern = modifiers.banned_in_lines(words, location=location, case_sensitive=case_sensitive)
     how: dict[str, Any] = {"max_length": max_length, "remove_substring_only": remove_substring_only}
+    how["needed"] = modifiers.needed_by(words)
     return applied(partial(modifiers.substring_line_modifier, pattern=pattern, **how))
 
 

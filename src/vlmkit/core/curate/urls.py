@@ -6,7 +6,7 @@ top-level domain ("This", "See"). `fixed` looks everywhere.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from urllib.parse import urlparse
 
@@ -15,6 +15,8 @@ from vlmkit.core.curate.rules import Drop
 TLDS = "tlds.txt"
 TAIL = r"[-a-zA-Z0-9()@:%_\+.~#?&//=]*"
 IPV4 = re.compile(rf"\s{{0,10}}\b((https?|ftp)://)?(?:[0-2]?[0-9]{{1,2}}\.){{3}}[0-2]?[0-9]{{1,2}}{TAIL}")
+DOTTED = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.")  # in every IPv4 address
+SPACE = re.compile(r"\s")
 
 
 def shipped_tlds() -> list[str]:
@@ -32,17 +34,20 @@ class UrlRemoval:
         self._url = re.compile(
             rf"\s{{0,10}}(?:((https?|ftp)://))?[-a-zA-Z0-9@:%._\+~#=]{{1,256}}\.(?:{listed})\b(?:{TAIL})"
         )
+        self._hint = re.compile(rf"\.(?:{listed})\b")
         self._fixed = fixed
 
     def __call__(self, text: str) -> str | Drop:
         if self._fixed or self._guard.match(text):
-            text = self._url.sub("", text)
-        text = IPV4.sub("", text)
+            text = without(self._url, text, hint=self._hint)
+        text = without(IPV4, text, hint=DOTTED)
         return text or Drop("url_removal_modifier", 0, 1)
 
     def differs(self, text: str) -> bool:
         """Whether the fault matters: there is an address in a text that does not begin as the faithful mode asks."""
-        return not self._guard.match(text) and self._url.search(text) is not None
+        if self._guard.match(text):
+            return False
+        return any(self._url.search(text[start:end]) for start, end in places(text, self._hint))
 
 
 class UrlBan:
@@ -69,6 +74,31 @@ class UrlBan:
         assert self._pattern is not None
         hits = len(set(self._pattern.findall(asked)))
         return Drop("url_substring_filter", hits, self._least) if hits >= self._least else None
+
+
+def without(pattern: re.Pattern[str], text: str, *, hint: re.Pattern[str]) -> str:
+    """A text without what a pattern matches, looked for only where the hint that is in every match occurs."""
+    kept, done = [], 0
+    for start, end in places(text, hint):
+        kept += [text[done:start], pattern.sub("", text[start:end])]
+        done = end
+    return "".join([*kept, text[done:]]) if kept else text
+
+
+def places(text: str, hint: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """Where matches may lie: runs without white space in which a hint occurs, with up to ten characters of white space
+    before, which is all that an address can be surrounded by."""
+    done = 0
+    while found := hint.search(text, done):
+        start = found.start()
+        while start > done and not text[start - 1].isspace():
+            start -= 1
+        for _ in range(10):
+            if start > done and text[start - 1].isspace():
+                start -= 1
+        space = SPACE.search(text, found.end())
+        done = space.start() if space else len(text)
+        yield start, done
 
 
 def any_of(words: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 #include "text.h"
 
 #include <algorithm>
+#include <cmath>
 
 static inline uint64_t mixed(uint64_t x) {  // the finaliser of splitmix64
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -237,6 +238,51 @@ static void count(const Text<C>& text, int64_t* out) {
   }
 }
 
+static const char* COUNTED[] = {"likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes",
+                                "downvotes", "downloads", "views", "followers"};
+
+// Whether a line ends in the name of something counted, and in what is no letter, digit or _ behind it.
+template <typename C>
+static bool ends_counted(const Text<C>& text, Piece line) {
+  while (line.end > line.begin && !text.is(line.end - 1, ALNUM) && text.at[line.end - 1] != '_') --line.end;
+  for (const char* word : COUNTED) {
+    int64_t size = std::strlen(word), i = 0;
+    if (size > line.size()) continue;
+    for (; i < size; ++i) {
+      uint32_t c = text.at[line.end - size + i];
+      if (c != 0x212A ? (c | 32) != static_cast<uint32_t>(word[i]) : word[i] != 'k') break;  // the Kelvin sign, too
+    }
+    if (i == size) return true;
+  }
+  return false;
+}
+
+// Over all lines that are not empty, as they are: the most upper-case letters and the most digits, as a share of the
+// characters; the fewest and most words; lines that end in the name of something counted: out (5,).
+template <typename C>
+static void lines(const Text<C>& text, double* out) {
+  out[0] = out[1] = out[3] = out[4] = 0;
+  out[2] = HUGE_VAL;
+  for (Piece line{0, 0}; line.begin <= text.size; line.begin = line.end + 1) {
+    int64_t upper = 0, digits = 0, words = 0;
+    bool before = true;
+    for (line.end = line.begin; line.end < text.size && text.at[line.end] != '\n'; ++line.end) {
+      uint16_t entry = text.entry(line.end);
+      bool space = entry & SPACE;
+      upper += (entry & UPPER) != 0;
+      digits += (entry & DIGIT) != 0;
+      words += before && !space;
+      before = space;
+    }
+    if (!line.size()) continue;
+    out[0] = std::max(out[0], static_cast<double>(upper) / static_cast<double>(line.size()));
+    out[1] = std::max(out[1], static_cast<double>(digits) / static_cast<double>(line.size()));
+    out[2] = std::min(out[2], static_cast<double>(words));
+    out[3] = std::max(out[3], static_cast<double>(words));
+    out[4] += ends_counted(text, line);
+  }
+}
+
 template <typename C>
 static int64_t cut(const Text<C>& text, int64_t* ends) {
   int64_t n = 0;
@@ -250,6 +296,9 @@ static int64_t cut(const Text<C>& text, int64_t* ends) {
   }                                                                                                              \
   extern "C" void text_counts_##SUFFIX(const C* at, int64_t n, const uint16_t* table, int64_t* out) {            \
     count(Text<C>{at, n, table}, out);                                                                           \
+  }                                                                                                              \
+  extern "C" void text_lines_##SUFFIX(const C* at, int64_t n, const uint16_t* table, double* out) {              \
+    lines(Text<C>{at, n, table}, out);                                                                           \
   }                                                                                                              \
   extern "C" void text_repetition_##SUFFIX(const C* at, int64_t n, const uint16_t* table, int64_t* out) {        \
     Text<C> text{at, n, table};                                                                                  \
