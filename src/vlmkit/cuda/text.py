@@ -120,12 +120,22 @@ def call(name: str, text: str, size: int, kind: Any = ctypes.c_int64) -> list[An
     library = load("text", "cpu")
     if library is None:
         return None
-    narrow = text.isascii()
-    data = text.encode("ascii") if narrow else text.encode("utf-32-le", "surrogatepass")
     out = (kind * size)()
-    door = getattr(library, f"text_{name}_{8 if narrow else 32}")
-    door(data, ctypes.c_int64(len(text)), ctypes.c_void_p(characters().ctypes.data), out)
+    door = getattr(library, f"text_{name}_{8 if text.isascii() else 32}")
+    door(encoded(text), ctypes.c_int64(len(text)), table(), out)
     return list(out)
+
+
+@functools.lru_cache(maxsize=1)
+def encoded(text: str) -> bytes:
+    """A text as bytes or code points, remembered for the last one."""
+    return text.encode("ascii") if text.isascii() else text.encode("utf-32-le", "surrogatepass")
+
+
+@functools.cache
+def table() -> ctypes.c_void_p:
+    """Where the table of characters lies."""
+    return ctypes.c_void_p(characters().ctypes.data)
 
 
 def reference_counts(text: str) -> Counts:

@@ -90,7 +90,8 @@ def test_time_grows_with_the_size_whatever_is_repeated(piece):
         return time.process_time() - begun
 
     seconds(1000)
-    assert seconds(400_000) < 0.05 + 16 * seconds(100_000)  # four times as much, with room
+    tries = (seconds(400_000) < 0.05 + 16 * seconds(100_000) for _ in range(5))  # four times as much, with room
+    assert any(tries)  # one quiet moment is enough; what grows with the square has none
 
 
 def test_damaged_pages_give_text_without_markup():

@@ -195,40 +195,53 @@ static bool dots(const Text<C>& text, int64_t i, int64_t end, int64_t step) {  /
          (step == 1 || (text.at[i + 1] == ' ' && text.at[i + 3] == ' '));
 }
 
-// out (12,): words between white space, their characters, those without a letter, stop words, different stop words,
-// symbols (# and ellipses), lines, lines with a bullet, lines that end in an ellipsis, words of fastText that begin with
-// a letter or digit, and two counts of ellipses that overlap nothing.
+// Ellipses of dots, "..." (step 1) or ". . ." (step 2), that overlap no other of their kind.
+template <typename C>
+static int64_t ellipses(const Text<C>& text, int64_t step) {
+  const C *end = text.at + text.size, dot = '.';
+  int64_t found = 0;
+  for (const C* at = std::find(text.at, end, dot); at != end; at = std::find(at, end, dot)) {
+    bool here = dots(text, at - text.at, text.size, step);
+    found += here;
+    at += here ? 2 * step + 1 : 1;
+  }
+  return found;
+}
+
+static inline bool gap(uint32_t c) { return c == ' ' || (c >= 9 && c <= 13) || c == 0; }  // between words of fastText
+
+// out (10,), in the order of Counts in text.py.
 template <typename C>
 static void count(const Text<C>& text, int64_t* out) {
   std::fill(out, out + 10, 0);
-  uint32_t kinds = 0;
-  for (int64_t i = 0; i < text.size;) {
-    if (text.is(i, SPACE)) {
-      ++i;
-      continue;
-    }
-    Piece word{i, i};
-    bool alpha = false;
-    for (; i < text.size && !text.is(i, SPACE); ++i) alpha |= text.is(i, ALPHA) != 0;
-    word.end = i;
+  uint32_t kinds = 0, before = ' ';
+  Piece word{0, 0};
+  bool alpha = false, inside = false;
+  auto close = [&](int64_t end) {
+    word.end = end;
     ++out[0];
     out[1] += word.size();
     out[2] += !alpha;
     int stop = stop_word(text, word);
     if (stop >= 0) ++out[3], kinds |= 1u << stop;
-  }
-  out[4] = __builtin_popcount(kinds);
-  auto gap = [&](int64_t i) {
-    auto c = text.at[i];
-    return c == ' ' || (c >= 9 && c <= 13) || c == 0;
+    inside = alpha = false;
   };
-  for (int64_t i = 0; i < text.size; ++i)
-    if ((i == 0 || gap(i - 1)) && text.is(i, ALNUM)) ++out[9];
-  for (int64_t i = 0; i < text.size; ++i) out[5] += text.at[i] == '#' || text.at[i] == 0x2026;
-  for (int64_t step = 1; step <= 2; ++step)
-    for (int64_t i = 0; i < text.size;)
-      if (text.at[i] == '.' && dots(text, i, text.size, step)) ++out[5], i += 2 * step + 1;
-      else ++i;
+  for (int64_t i = 0; i < text.size; ++i) {
+    uint32_t c = text.at[i];
+    uint16_t entry = text.table[c];
+    out[9] += (entry & ALNUM) && gap(before);
+    before = c;
+    if (entry & SPACE) {
+      if (inside) close(i);
+      continue;
+    }
+    if (!inside) inside = true, word.begin = i;
+    alpha |= (entry & ALPHA) != 0;
+    out[5] += c == '#' || c == 0x2026;
+  }
+  if (inside) close(text.size);
+  out[4] = __builtin_popcount(kinds);
+  out[5] += ellipses(text, 1) + ellipses(text, 2);
   for (Piece line : segments(text, 1)) {
     auto c = text.at[line.begin];
     ++out[6];
