@@ -4,9 +4,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from vlmkit.cuda import cross_entropy, text
+from vlmkit.cuda import cross_entropy, ngrams, text
 from vlmkit.cuda.build import Target
 
 Difference = float
@@ -73,7 +74,22 @@ def check_text(device: torch.device) -> tuple[Difference, Difference]:
     return float(sum(different)), 0.0
 
 
+def check_ngrams(device: torch.device) -> tuple[Difference, Difference]:
+    """Random texts: how many sets of n-grams, and signatures of them, differ."""
+    del device
+    generator, numbers = random.Random(0), np.random.default_rng(0)
+    places, factors = (numbers.integers(0, 1 << 64, count, dtype=np.uint64) for count in (5, 24))
+    texts = ["".join(generator.choices("ab é漢_.,\n", k=size)) for size in range(200)]
+    sets = [(ngrams.shingles(one, places), ngrams.reference_shingles(one, places)) for one in texts]
+    different = [not np.array_equal(ours, plain) for ours, plain in sets]
+    for ours, _ in sets:
+        found = ngrams.signature(ours, factors, factors), ngrams.reference_signature(ours, factors, factors)
+        different.append(not np.array_equal(*found))
+    return float(sum(different)), 0.0
+
+
 OPERATIONS = (
     Operation("cross_entropy", "cross-entropy with z-loss over rows of logits", ("cpu", "cuda"), check_cross_entropy),
     Operation("text", "words, lines and repetition of a text, for curation", ("cpu",), check_text),
+    Operation("ngrams", "n-grams, MinHash signatures and Bloom filters of texts", ("cpu",), check_ngrams),
 )

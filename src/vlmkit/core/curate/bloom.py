@@ -9,14 +9,15 @@ BFF itself draws the seeds of its hashes and takes files in any order, so no two
 fixed and pages come in the order of the corpus; the size follows from the number of n-grams, counted beforehand.
 """
 
+import ctypes
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import xxhash
 
-from vlmkit.core.curate.minhash import mix
+from vlmkit.cuda.build import load
+from vlmkit.cuda.ngrams import call, grams, mix, pointer
 from vlmkit.cuda.words import split_words
 
 NGRAM = 13
@@ -32,19 +33,14 @@ def cut(text: str) -> list[str]:
 
 def ngrams(paragraph: str) -> np.ndarray:
     """The hash of each 13-gram of words of a paragraph, uint64 (n,), in order; empty for one of fewer words."""
-    words = split_words(paragraph, model="uniseg")
-    count = len(words) - NGRAM + 1
-    if count < 1:
-        return np.zeros(0, np.uint64)
-    hashes = np.array([xxhash.xxh3_64_intdigest(word) for word in words], dtype=np.uint64)
-    total = np.zeros(count, np.uint64)
-    for place in range(NGRAM):
-        total += mix(hashes[place : place + count] * PLACES[place] + np.uint64(place))
-    return mix(total)
+    return grams(split_words(paragraph, model="uniseg"), PLACES)
 
 
 def count_ngrams(text: str) -> int:
     """How many n-grams a page may add to the filter."""
+    library = load("ngrams", "cpu")
+    if library is not None:
+        return call(library, "count", text, ctypes.c_int64(NGRAM))
     return sum(max(0, len(split_words(one, model="uniseg")) - NGRAM + 1) for one in cut(text))
 
 
@@ -80,6 +76,10 @@ class Filter:
         at, bit = self.places(entries)
         np.bitwise_or.at(self._bytes, at, bit)
 
+    def compiled(self) -> tuple[ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int64]:
+        """Its bytes, bits and hash functions, for compiled code."""
+        return pointer(self._bytes), ctypes.c_uint64(int(self.bits)), ctypes.c_int64(self.hashes)
+
     @property
     def full(self) -> float:
         """The share of the bits that are set; to the power of the number of hashes, the false-positive rate."""
@@ -96,22 +96,34 @@ class OldBoth:
 
     def __call__(self, text: str) -> tuple[str, float]:
         """What is left of a page, nothing where it is dropped, and the share of its n-grams that had been seen."""
-        kept, total, known, gone = [], 0, 0, 0
-        for paragraph in cut(text):
-            entries = ngrams(paragraph)
-            contained = int(self.seen.holds(entries).sum()) if entries.size else 0
-            total, known = total + entries.size, known + contained
-            if entries.size and contained / entries.size > self.threshold:
-                gone += 1
-                continue
-            if entries.size:
-                self.seen.add(entries)
-            kept.append(paragraph)
+        paragraphs = cut(text)
+        gone, total, known = self.judge(text, paragraphs)
         share = known / total if total else 0.0
         if share > self.threshold:
             return "", share
-        self.removed += gone
-        return "".join(kept), share
+        self.removed += sum(gone)
+        return "".join(one for one, goes in zip(paragraphs, gone, strict=True) if not goes), share
+
+    def judge(self, text: str, paragraphs: Sequence[str]) -> tuple[Sequence[int], int, int]:
+        """For each paragraph of a text whether it goes; all n-grams, and those that had been seen. Those of paragraphs
+        that stay are added."""
+        library = load("ngrams", "cpu")
+        if library is not None and isinstance(self.seen, Filter):
+            gone, totals = (ctypes.c_uint8 * len(paragraphs))(), (ctypes.c_int64 * 2)()
+            call(
+                library, "old_both", text, pointer(PLACES), ctypes.c_int64(NGRAM), ctypes.c_double(self.threshold),
+                *self.seen.compiled(), gone, totals,
+            )  # fmt: skip
+            return list(gone), *totals
+        verdicts, total, known = [], 0, 0
+        for paragraph in paragraphs:
+            entries = ngrams(paragraph)
+            contained = int(self.seen.holds(entries).sum()) if entries.size else 0
+            total, known = total + entries.size, known + contained
+            verdicts.append(int(entries.size and contained / entries.size > self.threshold))
+            if entries.size and not verdicts[-1]:
+                self.seen.add(entries)
+        return verdicts, total, known
 
 
 class ExactSet:

@@ -5,12 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-static inline uint64_t mixed(uint64_t x) {  // the finaliser of splitmix64
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
-  return x ^ (x >> 31);
-}
-
 struct Piece {
   int64_t begin, end;
   int64_t size() const { return end - begin; }
@@ -51,8 +45,8 @@ static bool same(const C* at, Piece a, Piece b) {
 
 template <typename C>
 static uint64_t hashed(const C* at, Piece piece) {
-  uint64_t h = 0x9E3779B97F4A7C15ull;
-  for (int64_t i = piece.begin; i < piece.end; ++i) h = (h ^ at[i]) * 0x9FB21C651E98DF25ull, h ^= h >> 32;
+  uint64_t h = WORD_SEED;
+  for (int64_t i = piece.begin; i < piece.end; ++i) h = (h ^ at[i]) * WORD_FACTOR, h ^= h >> 32;
   return h;
 }
 

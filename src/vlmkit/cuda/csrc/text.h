@@ -13,6 +13,14 @@ enum Class : uint16_t {  // the lowest five bits of an entry: CLASSES of charact
 };
 static constexpr uint16_t CLASS = 31, SPACE = 32, ALNUM = 64, ALPHA = 128, UPPER = 256, DIGIT = 512, PICTOGRAPH = 1024;
 
+static constexpr uint64_t WORD_SEED = 0x9E3779B97F4A7C15ull, WORD_FACTOR = 0x9FB21C651E98DF25ull;  // ngrams.py
+
+static inline uint64_t mixed(uint64_t x) {  // the finaliser of splitmix64
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+  return x ^ (x >> 31);
+}
+
 template <typename C>
 struct Text {
   const C* at;
