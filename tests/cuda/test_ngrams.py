@@ -10,6 +10,8 @@ from vlmkit.cuda import ngrams
 from vlmkit.cuda.build import load
 
 PIECES = [
+    *"aAb1_ ,.\n\n\r\t²é漢ßİ\u0301\u200d\ud800", "one two ", "three four five six seven ", "\n\n", "the ",
+]  # fmt: skip
     *"aAb1_ ,.\n\n\r\t²é漢ßİ",
     "\u0301",
     "\u200d",
