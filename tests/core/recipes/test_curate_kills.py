@@ -22,9 +22,9 @@ from vlmkit.core.configs.curate_quality import TrainQualityConfig
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.recipes.curate_quality import run as train_quality
 
-NOUNS = "house river garden window market winter morning engine letter island village doctor teacher bridge".split()
-VERBS = "found carried followed painted measured watched repaired described opened crossed forgot visited".split()
-LINKS = "and while because although before after until when where since".split()
+NOUNS = ["house", "river", "garden", "window", "market", "winter", "morning", "engine", "letter", "island", "village"]
+VERBS = ["found", "carried", "followed", "painted", "measured", "watched", "repaired", "described", "opened", "sold"]
+LINKS = ["and", "while", "because", "although", "before", "after", "until", "when", "where", "since"]
 COMMAND = """
 import sys
 from vlmkit.core.curate import repeated

@@ -17,6 +17,7 @@ from vlmkit.core.io.stream import Stream
 
 MAX_HEAD = 1 << 20  # bytes of a record's own headers
 MAX_RECORD = 1 << 28  # a longer record is skipped and reported: it would not fit into bounded memory
+AHEAD = 1 << 25  # bytes in which another record is looked for when one states a length beyond that
 WARC_MARK = re.compile(rb"\nWARC/[01]\.\d{1,2}\r?\n[!-9;-~]+:")
 ARC_HEAD = re.compile(
     rb"(\S.*) ((?:\d{1,3}\.){3}\d{1,3}|[0-9a-fA-F:]*:[0-9a-fA-F:]*|-) (\d{8,20}) (\S+)(?: \S+){0,6}? (-?\w+)\r?\n?$"
@@ -127,10 +128,10 @@ class _Reader(ABC):
         """The block of a record: its bytes (None when they are lost) and what is wrong with it."""
         if length is None:
             return self.trimmed(self.rest(MAX_RECORD)), self.wrong(offset, "it states no usable length")
-        if length > MAX_RECORD:
+        if length > MAX_RECORD and self.next_mark(AHEAD) is None:
             skipped = self.stream.skip(length)
             return None, Damage(self.name, offset, "too_long", f"a record of {skipped:,} bytes was not read")
-        if self.stream.hold(length) < length:
+        if length > MAX_RECORD or self.stream.hold(length) < length:
             return self.short(length, offset)
         behind = self.stream.peek(512, ahead=length)
         after = behind.lstrip(b"\r\n")
@@ -153,7 +154,7 @@ class _Reader(ABC):
 
     def short(self, length: int, offset: int) -> tuple[bytes | None, Damage | None]:
         """A block that is not there as a whole: cut it at a record that it swallowed, or give it up."""
-        held = self.stream.hold(length)
+        held = min(self.stream.hold(min(length, AHEAD)), AHEAD) if length > MAX_RECORD else self.stream.hold(length)
         inside = self.mark.search(self.stream.peek(held))
         if inside:
             found = self.trimmed(self.stream.take(inside.start() + 1))

@@ -94,6 +94,9 @@ def identify(path: Path) -> tuple[str, str]:
 def missing(path: Path) -> InputError:
     """The error for a path that does not exist, with the nearest name beside it."""
     folder = path.parent
+    if path.is_symlink():
+        what = f"{path} is a link that leads nowhere"
+        return InputError(what, where=str(path), fix=f"it leads to {path.readlink()}")
     if folder.is_dir():
         names = sorted(child.name for child in folder.iterdir())
         hint = nearest(path.name, names) if names else f"{folder} is empty"

@@ -6,11 +6,14 @@ encoded; what is damaged is said, and as much as can be decoded is kept.
 
 import re
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import brotli
 import zstandard
 
+MAX_BODY = 1 << 25  # bytes of a decoded body: a small one may pretend to be of any size
+TOO_LONG = f"the decoded body is longer than {MAX_BODY:,} bytes"
 CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
 STATUS = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})")
 
@@ -68,16 +71,27 @@ def decompress(body: bytes, coding: str) -> tuple[bytes, str]:
             found, problem = inflate(body, 15 if zlib_head else -15)
             return (found, problem) if found else (body, "")
     if coding == "br":
-        try:
-            return brotli.decompress(body), ""
-        except brotli.error:
-            return body, ""
+        return unpack(body, brotli.Decompressor().process, 64, brotli.error) or (body, "")
     if coding == "zstd" and body[:4] == b"\x28\xb5\x2f\xfd":
-        try:
-            return zstandard.ZstdDecompressor().decompressobj().decompress(body), ""
-        except zstandard.ZstdError as error:
-            return b"", f"the body's zstd is damaged: {error}"
+        decode = zstandard.ZstdDecompressor().decompressobj().decompress
+        return unpack(body, decode, 1024, zstandard.ZstdError) or (b"", "the body's zstd is damaged")
     return body, ""
+
+
+def unpack(
+    body: bytes, decode: Callable[[bytes], bytes], size: int, fault: type[Exception]
+) -> tuple[bytes, str] | None:
+    """A body decoded in pieces of `size` bytes, few enough that one of them cannot fill the memory; None if it is not
+    in this coding."""
+    found = bytearray()
+    try:
+        for start in range(0, len(body), size):
+            found += decode(body[start : start + size])
+            if len(found) > MAX_BODY:
+                return bytes(found[:MAX_BODY]), TOO_LONG
+    except fault:
+        return None
+    return bytes(found), ""
 
 
 def inflate(body: bytes, wbits: int) -> tuple[bytes, str]:
@@ -86,6 +100,8 @@ def inflate(body: bytes, wbits: int) -> tuple[bytes, str]:
     try:
         for start in range(0, len(body), 1 << 14):
             found += decoder.decompress(body[start : start + (1 << 14)])
+            if len(found) > MAX_BODY:
+                return bytes(found[:MAX_BODY]), TOO_LONG
     except zlib.error as error:
         return bytes(found), f"the body's compression is damaged: {error}"
     return bytes(found), "" if decoder.eof else "the body's compression ends early"

@@ -14,10 +14,10 @@ import zstandard
 from vlmkit.core.errors import InputError
 
 BLOCK = 1 << 20  # bytes read at once
-ZSTD_BLOCK = 1 << 16  # the same for zstd, which may give thousands of times as many
+ZSTD_BLOCK = 1 << 13  # the same for zstd, which may give 32,768 times as many
 SAMPLE = 1 << 12  # bytes that show whether a gzip member begins
 MAGIC = b"\x1f\x8b\x08"
-ZSTD = b"\x28\xb5\x2f\xfd"
+ZSTD, ZSTD_SKIPPED = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # the latter behind a byte 0x50 to 0x5f
 
 
 class Piece(NamedTuple):
@@ -44,7 +44,7 @@ def pieces(path: Path, name: str, *, start: int = 0) -> Iterator[Piece | Damage]
         file.seek(start)
         if head.startswith(MAGIC[:2]):
             yield from Members(file, name, start).read()
-        elif head == ZSTD:
+        elif head == ZSTD or (head[1:] == ZSTD_SKIPPED and head[0] >> 4 == 5):
             yield from _zstd(file, name)
         else:
             while data := file.read(BLOCK):
@@ -68,12 +68,23 @@ def _zstd(file: BinaryIO, name: str) -> Iterator[Piece | Damage]:
                 out = frame.decompress(data)
             except zstandard.ZstdError as error:
                 yield Damage(name, file.tell(), "damaged_zstd", f"zstd cannot go on after {done:,} bytes: {error}")
-                return
+                frame, fresh, data = frames.decompressobj(), True, _next_frame(file, data[1:])
+                continue
             yield Piece(out, done, False)
             done, data, fresh = done + len(out), frame.unused_data, frame.eof
             frame = frames.decompressobj() if frame.eof else frame
     if not fresh:
         yield Damage(name, file.tell(), "truncated", f"a zstd frame ends before its end, after {done:,} bytes of text")
+
+
+def _next_frame(file: BinaryIO, held: bytes) -> bytes:
+    """What has been read from the next zstd frame on; nothing when there is none."""
+    while (found := held.find(ZSTD)) < 0:
+        data = file.read(ZSTD_BLOCK)
+        if not data:
+            return b""
+        held = held[-3:] + data
+    return held[found:]
 
 
 class Members:

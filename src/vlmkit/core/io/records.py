@@ -84,9 +84,8 @@ def json_file(source: Source, stream: Stream) -> bool:
 
 def read_json_file(source: Source) -> Iterator[Fields | Damage]:
     """Rows of a file that is one array of objects, or one object."""
-    found = list(pieces(source.path, source.name))
-    yield from (piece for piece in found if isinstance(piece, Damage))
-    data = b"".join(piece.data for piece in found if not isinstance(piece, Damage))
+    data, damages = whole(source)
+    yield from damages
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -101,19 +100,54 @@ def read_json_file(source: Source) -> Iterator[Fields | Damage]:
 
 def read_parquet(source: Source, start: int = 0, stop: int | None = None) -> Iterator[Fields | Damage]:
     """Rows of a parquet file's row groups from start up to stop; a damaged group is reported."""
-    handle = open_part(source.path, None)
+    try:
+        handle = open_part(source.path, None)
+    except InputError as error:
+        yield Damage(source.name, 0, "damaged_file", error.what)
+        return
     place = sum(handle.metadata.row_group(group).num_rows for group in range(start))
     for group in range(start, handle.num_row_groups if stop is None else stop):
         end = place + handle.metadata.row_group(group).num_rows
         try:
             for batch in handle.iter_batches(ROWS_AT_ONCE, row_groups=[group]):
-                for row in batch.to_pylist():
-                    yield Fields(row, place, f"row {place:,}")
+                for row in rows_of(batch):
+                    yield (
+                        Damage(source.name, place, "broken_row", f"row {place:,}: {row}")
+                        if isinstance(row, str)
+                        else Fields(row, place, f"row {place:,}")
+                    )
                     place += 1
         except (pa.ArrowInvalid, OSError) as error:
             reason = f"rows {place:,} to {end - 1:,} cannot be read: {error}"
             yield Damage(source.name, place, "damaged_rows", reason)
         place = end
+
+
+def whole(source: Source) -> tuple[bytes, list[Damage]]:
+    """All bytes of a file that can be read, and what is damaged; nothing of a file that is too long."""
+    data, damages, size = [], [], 0
+    for piece in pieces(source.path, source.name):
+        if isinstance(piece, Damage):
+            damages.append(piece)
+            continue
+        data.append(piece.data)
+        size += len(piece.data)
+        if size > MAX_RECORD:
+            what = f"over {MAX_RECORD:,} bytes that can only be read at once"
+            return b"", [*damages, Damage(source.name, 0, "too_long", what)]
+    return b"".join(data), damages
+
+
+def rows_of(batch: pa.RecordBatch) -> Iterator[dict[str, object] | str]:
+    """The rows of a batch; for one with a value that cannot be read, such as text that is no UTF-8, what is wrong."""
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError):
+        for number in range(batch.num_rows):
+            try:
+                yield batch.slice(number, 1).to_pylist()[0]
+            except (ValueError, OverflowError) as error:
+                yield str(error)
 
 
 def check_columns(sources: list[Source], text_column: str) -> None:
@@ -124,7 +158,12 @@ def check_columns(sources: list[Source], text_column: str) -> None:
     """
     for source in sources:
         if source.format == "parquet":
-            names = open_part(source.path, None).schema_arrow.names
+            try:
+                names = open_part(source.path, None).schema_arrow.names
+            except InputError:
+                if len(sources) == 1:
+                    raise
+                continue  # one of several: reported when it is read
         elif source.format == "json" and (row := first_row(source)):
             names = list(row.values)
         else:

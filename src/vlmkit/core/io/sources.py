@@ -4,6 +4,7 @@ Files are taken in the order of their names below the input, whatever order they
 sizes alone. So the same files give the same parts on any machine, for any number of workers.
 """
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,9 +64,13 @@ def find_sources(inputs: Sequence[Path], listed: Sequence[Source] = ()) -> list[
     for path in inputs:
         if not path.exists():
             raise missing(path)
+        if not path.is_file() and not path.is_dir():
+            raise InputError(f"this is {fault_of(path)}", where=str(path), fix="write it to a file first")
         for file, name in [(path, path.name)] if path.is_file() else below(path):
-            kind = format_of(file)
-            if kind:
+            kind = format_of(file) if file.is_file() else "none"
+            if kind == "none":
+                found.append(Source(file, name, kind, 0))
+            elif kind:
                 found.append(Source(file, name, kind, file.stat().st_size))
             else:
                 skipped.append(name)
@@ -81,12 +86,32 @@ def find_sources(inputs: Sequence[Path], listed: Sequence[Source] = ()) -> list[
 
 
 def below(folder: Path) -> list[tuple[Path, str]]:
-    """The files of a folder with their names; of a curated artifact only its documents."""
+    """The files of a folder with their names, and what stands in the place of a file but cannot be read; of a curated
+    artifact only its documents."""
     unfinished(folder)
     inside = folder / "documents"
     root = inside if (folder / MANIFEST).is_file() and inside.is_dir() else folder
     files = [path for path in files_below(root) if path.name != MANIFEST]
-    return [(path, path.relative_to(root).as_posix()) for path in files]
+    return [(path, path.relative_to(root).as_posix()) for path in [*files, *no_files(root)]]
+
+
+def no_files(folder: Path) -> list[Path]:
+    """Links that lead nowhere or to a folder, folders that may not be read, pipes and the like below a folder; hidden
+    ones left out."""
+    closed = (path for path in folder.rglob("*") if not path.is_file())
+    found = (
+        path for path in closed if path.is_symlink() or not path.is_dir() or not os.access(path, os.R_OK | os.X_OK)
+    )
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def fault_of(path: Path) -> str:
+    """Why something in the place of a file cannot be read."""
+    if path.is_symlink():
+        return "a link to a folder, which is not followed" if path.is_dir() else "a link that leads nowhere"
+    if path.is_dir():
+        return "a folder that you may not read"
+    return "a pipe, a socket or a device, no file"
 
 
 def format_of(path: Path) -> str | None:
@@ -159,7 +184,10 @@ def split(source: Source, target: int) -> list[Slice]:
 
 def row_groups(source: Source, target: int) -> list[Slice]:
     """Slices of whole row groups."""
-    metadata: pq.FileMetaData = open_part(source.path, None).metadata
+    try:
+        metadata: pq.FileMetaData = open_part(source.path, None).metadata
+    except InputError:  # damaged: reported when it is read
+        return [Slice(source)]
     slices, start, held = [], 0, 0
     for group in range(metadata.num_row_groups):
         held += metadata.row_group(group).total_byte_size

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from vlmkit.core.io.archives import MAX_RECORD, Record, read_archive
 from vlmkit.core.io.encodings import decode
-from vlmkit.core.io.http import Response, parse_response
+from vlmkit.core.io.http import MAX_BODY, Response, parse_response
 from vlmkit.core.io.inflate import Damage, pieces
-from vlmkit.core.io.records import Fields, read_json, read_parquet
+from vlmkit.core.io.records import Fields, read_json, read_parquet, whole
 from vlmkit.core.io.remote import load
-from vlmkit.core.io.sources import Slice, Source
+from vlmkit.core.io.sources import Slice, Source, fault_of
 from vlmkit.core.io.stream import Stream
 
 HTML = ("text/html", "application/xhtml+xml")
@@ -45,16 +45,31 @@ class Reading:
 
 def read_slice(part: Slice, reading: Reading) -> Iterator[Page | Damage]:
     """Pages of a slice of a file, in order, and what of it cannot be read; a file behind an address is loaded first."""
-    if part.source.address:
-        load(part.source.address, part.source.path)
-        part = part._replace(source=part.source._replace(size=part.source.path.stat().st_size))
-    if part.source.size == 0 and part.source.format not in ("html", "parquet"):  # these speak for themselves
+    source, empty = part.source, True
+    if source.address:
+        load(source.address, source.path)
+        part = part._replace(source=source._replace(size=source.path.stat().st_size))
+    for page in pages_of(part, reading):
+        empty = False
+        if isinstance(page, Page) and page.html is not None and len(page.html) > MAX_BODY:
+            yield Damage(source.name, page.offset, "too_long", f"{len(page.html):,} bytes of HTML are not parsed")
+        else:
+            yield page
+    if empty and source.format in ("json", "text") and (part.start, part.stop) == (0, None):
+        yield Damage(source.name, 0, "empty_file", "the file holds no document")
+
+
+def pages_of(part: Slice, reading: Reading) -> Iterator[Page | Damage]:
+    """Pages of a slice of a file as it is."""
+    if part.source.size == 0 and part.source.format not in ("html", "parquet", "none"):  # these speak for themselves
         return iter([Damage(part.source.name, 0, "empty_file", "the file has no bytes")])
     match part.source.format:
         case "archive":
             return archive_pages(part)
         case "html":
             return html_page(part.source)
+        case "none":
+            return iter([Damage(part.source.name, 0, "no_file", fault_of(part.source.path))])
         case "json":
             return table_pages(read_json(part.source, part.start, part.stop), part.source.name, reading)
         case "parquet":
@@ -161,17 +176,6 @@ def text_pages(source: Source, unit: str) -> Iterator[Page | Damage]:
             if gap is None:
                 return
             yield gap
-
-
-def whole(source: Source) -> tuple[bytes, list[Damage]]:
-    """All bytes of a file that can be read, and what is damaged."""
-    data, damages = [], []
-    for piece in pieces(source.path, source.name):
-        if isinstance(piece, Damage):
-            damages.append(piece)
-        else:
-            data.append(piece.data)
-    return b"".join(data), damages
 
 
 def table_pages(rows: Iterator[Fields | Damage], name: str, reading: Reading) -> Iterator[Page | Damage]:
