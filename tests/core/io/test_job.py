@@ -102,6 +102,23 @@ def test_two_runs_in_one_folder_at_once_are_refused(config):
     job._lock.close()
 
 
+@pytest.mark.parametrize("again", [{}, {"overwrite": True, "times": 2}])
+def test_what_a_kill_after_the_manifest_leaves_goes_and_is_not_taken_up(config, again):
+    copy(config)
+    state = config.out / ".vlmkit"
+    state.mkdir()
+    (state / "job.json").write_text(json.dumps({"config_digest": "of another run", "started": "then"}))
+    (state / "half").write_text("progress of another run")
+    job = open_job(dataclasses.replace(config, **again))
+    if again:
+        job.begin()
+        assert not (state / "half").exists()
+        job._lock.close()
+    else:
+        assert job.stored
+        assert not state.exists()
+
+
 def test_the_content_digest_ignores_logs_time_and_place(config, tmp_path):
     copy(config)
     elsewhere = dataclasses.replace(config, out=tmp_path / "deep" / "other")

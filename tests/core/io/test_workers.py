@@ -1,6 +1,11 @@
 """Parts of work on several processes: every result once, errors handed over, a dead process reported."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +44,30 @@ def test_a_process_that_dies_is_reported_and_nothing_hangs():
 
 def test_nothing_to_do_starts_nothing():
     assert list(run_parts(work, setup, [], workers=4)) == []
+
+
+ORPHANS = """
+import os, sys, time
+from pathlib import Path
+from vlmkit.core.io.workers import run_parts
+
+def work(state, number, part):
+    Path(sys.argv[1], f"begun-{number}").write_text("")
+    time.sleep(1)
+    Path(sys.argv[1], f"ended-{number}").write_text("")
+
+if __name__ == "__main__":
+    list(run_parts(work, int, list(enumerate("abcd")), workers=2))
+"""
+
+
+def test_workers_of_a_killed_process_stop_in_the_middle_of_a_part(tmp_path):
+    (tmp_path / "run.py").write_text(ORPHANS)
+    process = subprocess.Popen([sys.executable, str(tmp_path / "run.py"), str(tmp_path)])
+    deadline = time.monotonic() + 20
+    while len(list(tmp_path.glob("begun-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    time.sleep(1.5)
+    assert not list(Path(tmp_path).glob("ended-*"))

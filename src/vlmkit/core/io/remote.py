@@ -16,7 +16,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from vlmkit.core.errors import CapabilityError, RunError
-from vlmkit.core.io.files import disk_full, sync
+from vlmkit.core.io.files import FULL, disk_full, sync
 from vlmkit.core.io.progress import log
 
 TRIES, PAUSE_S, LONGEST_PAUSE_S, SILENCE_S = 6, 0.5, 30.0, 60.0
@@ -112,8 +112,8 @@ def load_on(address: str, part: Path, have: int) -> bool:
             while data := answer.read(BLOCK):
                 file.write(data)
         except OSError as error:
-            if error.errno == 28:
-                raise disk_full(part) from error
+            if error.errno in FULL:
+                raise disk_full(part, error.errno) from error
             raise
     return length is None or part.stat().st_size == have + int(length)
 

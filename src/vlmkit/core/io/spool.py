@@ -10,8 +10,10 @@ from vlmkit.core.io.files import atomic
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write an array whole or not at all."""
+    array = np.ascontiguousarray(array)
     with atomic(path) as temporary, temporary.open("wb") as file:
-        np.save(file, np.ascontiguousarray(array))
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)  # np.save itself hides why a write fails
 
 
 def read_array(path: Path) -> np.ndarray:
