@@ -13,8 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -44,7 +43,7 @@ def custom(name: str) -> Maker | None:
     def maker(setting: Setting, **kwargs: Any) -> Operation:
         brought = attribute_of(load(module, setting), attribute, name)
         if inspect.isclass(brought):
-            with told(InputError, name, "mend it, or its arguments"):
+            with Told(InputError, name, "mend it, or its arguments"):
                 return operation(shown, brought(**kwargs), {})
         takes = inspect.signature(brought)
         try:
@@ -63,7 +62,7 @@ def operation(name: str, call: Any, kwargs: dict[str, Any]) -> Operation:
     """
 
     def on_page(page: Page) -> Drop | None:
-        with told(RunError, f"{name}, page {page.get('id', '')}", "mend it; the run goes on where it stopped"):
+        with Told(RunError, f"{name}, page {page.get('id', '')}", "mend it; the run goes on where it stopped"):
             found = call(page, **kwargs)
         drop = taken(name, page, found)
         if drop is None:
@@ -105,7 +104,7 @@ def load(module: str, setting: Setting) -> ModuleType:
     """
     if not module.endswith(".py"):
         try:
-            with told(InputError, module, "mend it"):
+            with Told(InputError, module, "mend it"):
                 return importlib.import_module(module)
         except InputError as error:
             if isinstance(error.__cause__, ModuleNotFoundError):
@@ -119,7 +118,7 @@ def load(module: str, setting: Setting) -> ModuleType:
         assert spec.loader is not None
         made = sys.modules[name] = importlib.util.module_from_spec(spec)
         try:
-            with told(InputError, module, "mend it"):
+            with Told(InputError, module, "mend it"):
                 spec.loader.exec_module(made)
         except InputError:
             del sys.modules[name]
@@ -159,12 +158,16 @@ def code_of(name: str, setting: Setting) -> str:
     return digest(Path(file)) if file else ""
 
 
-@contextmanager
-def told(kind: type[VlmkitError], where: str, fix: str) -> Iterator[None]:
-    """Turn whatever a user's own code raises into an error that says where."""
-    try:
-        yield
-    except VlmkitError:
-        raise
-    except Exception as error:  # foreign code may raise anything
-        raise kind(f"{type(error).__name__}: {error}", where=where, fix=fix) from error
+@dataclass(frozen=True)
+class Told:
+    """Turns whatever a user's own code raises into an error that says where."""
+
+    kind: type[VlmkitError]
+    where: str
+    fix: str
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, VlmkitError):
+            raise self.kind(f"{type(error).__name__}: {error}", where=self.where, fix=self.fix) from error
