@@ -378,6 +378,20 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, corpus, when):
     assert not state.exists()
 
 
+def test_parts_of_another_run_are_not_taken_for_ones_own(tmp_path, corpus, small_parts, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("vlmkit.core.recipes.curate.find_duplicates", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            curate(corpus, tmp_path / "out", stages=("extract",))
+    curate(corpus, tmp_path / "out", stages=("extract", "heuristics"), overwrite=True)
+    curate(corpus, tmp_path / "whole", stages=("extract", "heuristics"))
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def interrupted(*words, **options):
+    raise KeyboardInterrupt
+
+
 def test_parts_that_are_done_are_not_done_again_unless_they_are_damaged(tmp_path, corpus, small_parts, monkeypatch):
     from vlmkit.core.curate import phases as recipe
 
@@ -387,9 +401,6 @@ def test_parts_that_are_done_are_not_done_again_unless_they_are_damaged(tmp_path
     def watched(bench, number, part):
         worked.append(number)
         return real(bench, number, part)
-
-    def interrupted(*words, **options):
-        raise KeyboardInterrupt
 
     monkeypatch.setattr(recipe, "work_on", watched)
     with monkeypatch.context() as patch:

@@ -96,6 +96,17 @@ def test_jobs_of_slurm_leave_the_bytes_of_one_process(tmp_path, pages, slurm, vl
     assert not (tmp_path / "out/.vlmkit").exists()
 
 
+def test_jobs_for_each_phase_of_a_recipe_that_compares_pages(tmp_path, pages, slurm, vlmkit):
+    steps = [{"func": "exact_dedup", "content_key": "text"}, {"func": "newline_removal_modifier"}]
+    (tmp_path / "r.yaml").write_text(json.dumps([{"source": "x", "steps": steps}]))
+    words = ("curate", "in", "--recipe", "r.yaml", "--stages", "heuristics", "--json")
+    one = vlmkit(*words, "--out", "one", "--workers", 1, cwd=tmp_path)
+    assert one.json["rules"]["exact_dedup"] > 0
+    done = vlmkit(*words, "--out", "out", "--executor", "slurm", "--wait", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "one")
+
+
 def test_a_job_that_fails_is_told_and_submitted_again_for_what_is_missing(tmp_path, pages, slurm, vlmkit):
     lost = pages / "1.jsonl"
     words = ("curate", "in", "--out", "out", "--executor", "slurm", *WORDS)

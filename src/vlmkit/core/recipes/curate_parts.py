@@ -30,13 +30,13 @@ def do_parts(config: CurateConfig, worker: Worker, parts: list[Part], job: Job) 
         RunError: jobs ended without doing their parts.
     """
     folders = phase_folders(worker, job.state.absolute())
-    phase, done = last_done(folders, len(parts))
-    before = None if len(done) == len(parts) and phase + 1 == len(folders) else jobs_at_work(config, job)
+    before = jobs_at_work(config, job) if missing(range(len(parts)), folders[-1]) else None
     if before and not config.wait:
-        return submitted(before, len(parts), folders[phase + 1])
+        return submitted(before, len(parts), next((one for one in folders[::-1] if one.is_dir()), folders[0]))
     if not before:
         job.begin()
     check_plan(parts, job.state / "plan.json")
+    phase, done = last_done(folders, len(parts))
     while phase + 1 < len(folders):
         tasks: Sequence[Part | Task] = tasks_after(worker, done, phase) if done else parts
         phase += 1
@@ -53,16 +53,17 @@ def do_parts(config: CurateConfig, worker: Worker, parts: list[Part], job: Job) 
 
 def do_phase(config: CurateConfig, work: Work, logs: Path, before: str | None) -> Result | None:
     """Do the parts of a phase that are not done yet; what to report if jobs still work on them."""
-    if work.left() and config.executor == "local":
-        here(work, config.workers)
-    elif work.left():
+    left = work.left()
+    if left and config.executor == "local":
+        here(work, left, config.workers)
+    elif left:
         report = elsewhere(config, work, logs, before)
         if report:
             return report
-    if left := work.left():
-        from vlmkit.core.curate.jobs import fault
+        if lost := missing(left, work.root):
+            from vlmkit.core.curate.jobs import fault
 
-        raise fault(work.root, left, logs)
+            raise fault(work.root, lost, logs)
     return None
 
 
@@ -86,15 +87,14 @@ def check_plan(parts: list[Part], sheet: Path) -> None:
         write_json(sheet, found)
     elif json.loads(sheet.read_text(encoding="utf-8")) != found:
         raise InputError(
-            "files have other sizes than when this run began", where=str(sheet.parent.parent),
-            fix="--overwrite to begin again",
-        )  # fmt: skip
+            "files have other sizes than when this run began", where=str(sheet.parent.parent), fix="--overwrite"
+        )
 
 
-def here(work: Work, workers: int) -> None:
+def here(work: Work, left: Sequence[int], workers: int) -> None:
     """Do parts on processes of this machine."""
-    pages, left = 0, [(number, work.tasks[number]) for number in work.left()]
-    results = run_parts(work.do, partial(Bench, work.settings, work.folders), left, workers=workers)
+    pages, tasks = 0, [(number, work.tasks[number]) for number in left]
+    results = run_parts(work.do, partial(Bench, work.settings, work.folders), tasks, workers=workers)
     for count, (_, tally) in enumerate(results, len(work.tasks) - len(left) + 1):
         pages += tally.kept["read"] + tally.dropped["read"]
         progress("curate", count, len(work.tasks), "parts", pages=pages)
@@ -113,8 +113,8 @@ def elsewhere(config: CurateConfig, work: Work, logs: Path, before: str | None) 
     if not config.wait:
         return submitted(number, count, work.root)
     pause = POLL_S[0]
-    while missing(count, work.root) and at_work(logs):
-        progress("curate", count - missing(count, work.root), count, "parts")
+    while (lost := missing(range(count), work.root)) and at_work(logs):
+        progress("curate", count - len(lost), count, "parts")
         time.sleep(pause)
         pause = min(2 * pause, POLL_S[1])
     return None
@@ -137,13 +137,13 @@ def jobs_at_work(config: CurateConfig, job: Job) -> str | None:
 
 def submitted(number: str, count: int, root: Path) -> Result:
     """What there is to say while jobs work on so many parts."""
-    left = missing(count, root)
+    left = len(missing(range(count), root))
     values: dict[str, object] = {"documents": None, "dropped": None, "tokens": None, "stages": [], "rules": {}}
     jobs = {"job": number, "parts": count, "missing": left}
     what = f"{left} of {count} parts are missing; the same command again goes on when none is"
     return Result(values | {"jobs": jobs}, shown={"job": number, "parts": what}, next=f"squeue --jobs {number}")
 
 
-def missing(count: int, root: Path) -> int:
-    """How many of so many parts are not done."""
-    return sum(not (part_folder(root, number) / DONE).is_file() for number in range(count))
+def missing(parts: Sequence[int], root: Path) -> list[int]:
+    """Those of some parts that are not done."""
+    return [number for number in parts if not (part_folder(root, number) / DONE).is_file()]
