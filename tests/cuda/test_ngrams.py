@@ -34,8 +34,8 @@ def test_old_both_takes_the_same_paragraphs_and_leaves_the_same_filter(pages, ra
     for plain in (False, True):
         with pytest.MonkeyPatch.context() as patch:
             if plain:
-                patch.setattr(bloom, "load", lambda name, target: None)
+                patch.setattr(ngrams, "load", lambda name, target: None)
             expected = sum(map(bloom.count_ngrams, pages))
             judge = bloom.OldBoth(bloom.Filter(expected, rate=rate), threshold)
-            found.append((expected, [judge(page) for page in pages], judge.removed, judge.seen._bytes.tobytes()))
+            found.append((expected, [judge(page) for page in pages], judge.removed, judge.seen.bytes.tobytes()))
     assert found[0] == found[1]

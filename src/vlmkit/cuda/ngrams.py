@@ -30,6 +30,29 @@ def shingles(text: str, places: np.ndarray) -> np.ndarray:
     return out[:size].copy()
 
 
+def count(text: str, size: int) -> int | None:
+    """How many n-grams of `size` segments that are not white space the paragraphs of a text have, each paragraph by
+    itself; None where plain Python has to serve (core/curate/bloom.py)."""
+    library = load("ngrams", "cpu")
+    return None if library is None else call(library, "count", text, ctypes.c_int64(size))
+
+
+def old_both(
+    text: str, paragraphs: int, places: np.ndarray, threshold: float, seen: np.ndarray, *, bits: int, hashes: int
+) -> tuple[list[int], int, int] | None:
+    """BFF's `old-both` on one text, whose n-grams are added to the Bloom filter `seen`, uint8 (bits / 8,), in place:
+    for each paragraph whether it goes; all n-grams, and those known before. None where plain Python has to serve."""
+    library = load("ngrams", "cpu")
+    if library is None:
+        return None
+    gone, totals = (ctypes.c_uint8 * paragraphs)(), (ctypes.c_int64 * 2)()
+    call(
+        library, "old_both", text, pointer(places), ctypes.c_int64(len(places)), ctypes.c_double(threshold),
+        pointer(seen), ctypes.c_uint64(bits), ctypes.c_int64(hashes), gone, totals,
+    )  # fmt: skip
+    return list(gone), *totals
+
+
 def call(library: ctypes.CDLL, name: str, text: str, *words: Any) -> int:
     """Go through a compiled door with a text."""
     door = getattr(library, f"ngrams_{name}_{8 if text.isascii() else 32}")

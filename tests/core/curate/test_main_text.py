@@ -66,6 +66,7 @@ PAGES = {
     ),
     "a quoted end of a tag": (f'<div title="a > b" class=\'x>y\'>{S}</div>', [S]),
     "hidden": (f'<p>{S}</p><p>{S}</p><div style="Display: none"><p>{S}</p></div><div hidden>{S}</div>', [S, S]),
+    "what is not seen": (f"<p>{S}</p><p>&#8203;</p><p>&shy; &#65279;</p><p>{S}</p>", [S, S]),
     "nothing": ("<script>var a</script><img src=x>", []),
 }  # fmt: skip
 

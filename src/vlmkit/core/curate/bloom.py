@@ -9,15 +9,14 @@ BFF itself draws the seeds of its hashes and takes files in any order, so no two
 fixed and pages come in the order of the corpus; the size follows from the number of n-grams, counted beforehand.
 """
 
-import ctypes
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from vlmkit.cuda.build import load
-from vlmkit.cuda.ngrams import call, grams, mix, pointer
+from vlmkit.cuda import ngrams as compiled
+from vlmkit.cuda.ngrams import grams, mix
 from vlmkit.cuda.words import split_words
 
 NGRAM = 13
@@ -38,9 +37,9 @@ def ngrams(paragraph: str) -> np.ndarray:
 
 def count_ngrams(text: str) -> int:
     """How many n-grams a page may add to the filter."""
-    library = load("ngrams", "cpu")
-    if library is not None:
-        return call(library, "count", text, ctypes.c_int64(NGRAM))
+    count = compiled.count(text, NGRAM)
+    if count is not None:
+        return count
     return sum(max(0, len(split_words(one, model="uniseg")) - NGRAM + 1) for one in cut(text))
 
 
@@ -58,7 +57,7 @@ class Filter:
         bits = bits_for(expected, rate=rate)
         self.bits = np.uint64(bits)
         self.hashes = max(1, round(bits / max(1, expected) * math.log(2)))
-        self._bytes = np.zeros((bits + 7) // 8, np.uint8)
+        self.bytes = np.zeros((bits + 7) // 8, np.uint8)
 
     def places(self, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The byte and the bit in it (n, k) of each place of entries (n,)."""
@@ -69,21 +68,17 @@ class Filter:
     def holds(self, entries: np.ndarray) -> np.ndarray:
         """Whether entries (n,) have been added, or look as if."""
         at, bit = self.places(entries)
-        return np.asarray((self._bytes[at] & bit != 0).all(1))
+        return np.asarray((self.bytes[at] & bit != 0).all(1))
 
     def add(self, entries: np.ndarray) -> None:
         """Add entries (n,)."""
         at, bit = self.places(entries)
-        np.bitwise_or.at(self._bytes, at, bit)
-
-    def compiled(self) -> tuple[ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int64]:
-        """Its bytes, bits and hash functions, for compiled code."""
-        return pointer(self._bytes), ctypes.c_uint64(int(self.bits)), ctypes.c_int64(self.hashes)
+        np.bitwise_or.at(self.bytes, at, bit)
 
     @property
     def full(self) -> float:
         """The share of the bits that are set; to the power of the number of hashes, the false-positive rate."""
-        return float(np.bitwise_count(self._bytes).sum(dtype=np.int64)) / int(self.bits)
+        return float(np.bitwise_count(self.bytes).sum(dtype=np.int64)) / int(self.bits)
 
 
 @dataclass
@@ -107,14 +102,13 @@ class OldBoth:
     def judge(self, text: str, paragraphs: Sequence[str]) -> tuple[Sequence[int], int, int]:
         """For each paragraph of a text whether it goes; all n-grams, and those that had been seen. Those of paragraphs
         that stay are added."""
-        library = load("ngrams", "cpu")
-        if library is not None and isinstance(self.seen, Filter):
-            gone, totals = (ctypes.c_uint8 * len(paragraphs))(), (ctypes.c_int64 * 2)()
-            call(
-                library, "old_both", text, pointer(PLACES), ctypes.c_int64(NGRAM), ctypes.c_double(self.threshold),
-                *self.seen.compiled(), gone, totals,
-            )  # fmt: skip
-            return list(gone), *totals
+        if isinstance(self.seen, Filter):
+            seen = self.seen
+            found = compiled.old_both(
+                text, len(paragraphs), PLACES, self.threshold, seen.bytes, bits=int(seen.bits), hashes=seen.hashes
+            )
+            if found is not None:
+                return found
         verdicts, total, known = [], 0, 0
         for paragraph in paragraphs:
             entries = ngrams(paragraph)

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from vlmkit.core.curate.minhash import mix
+from vlmkit.cuda.ngrams import mix
 
 PLANES = 0x32400  # code points from here on are no words: emoji tags, private use
 CYCLE = 256  # places of a word's characters that are told apart; longer words repeat them

@@ -27,10 +27,7 @@ from vlmkit.core.io.workers import run_parts
 
 CHUNK = 8192  # contexts of a shard
 PAD_OFFSET = 2
-LLAMA_3 = (
-    128_000,
-    128_256,
-)  # its vocabulary without and with special tokens; tokshuf-rs counts these for this one alone
+LLAMA_3 = (128_000, 128_256)  # its vocabulary without and with special tokens, which tokshuf-rs counts for it alone
 DS_TOKENS = 1 << 28  # tokens of a .ds file, about
 
 

@@ -223,6 +223,8 @@ def written(page: Page, kept: Sequence[int]) -> str:
         block = page.blocks[k]
         tag, parent = page.tags[block.element], page.parents[block.element]
         text = block.text.translate(INVISIBLE) if not block.text.isascii() else block.text
+        if not text or text.isspace():
+            continue
         if tag in ("td", "th") and parent == row:
             lines[-1] += " | " + text
         elif tag == "li" and block.element != item:

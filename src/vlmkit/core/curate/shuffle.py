@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from vlmkit.core.curate.minhash import mix
 from vlmkit.core.io.files import remove, write_json
+from vlmkit.cuda.ngrams import mix
 
 HELD = 1 << 24  # tokens that wait for being put into cells
 CELL = 1 << 24  # tokens of a cell of documents
