@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections import Counter
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -65,11 +66,12 @@ class Flaky(BaseHTTPRequestHandler):
     def answer(self, *, body: bool) -> None:
         path = self.root / self.path.lstrip("/")
         data = path.read_bytes() if path.is_file() else b""
-        begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        tag = f'"{zlib.crc32(data)}"'
+        begin = int(self.headers.get("Range", "bytes=0-")[6:-1]) if self.headers.get("If-Range", tag) == tag else 0
         self.seen[self.command, self.path.rpartition("/")[2]] += 1
         status = 404 if not path.is_file() else 416 if begin and begin >= len(data) else 206 if begin else 200
         self.send_response(status)
-        self.send_header("ETag", '"1"')
+        self.send_header("ETag", tag)
         self.send_header("Content-Range", f"bytes {'*' if status == 416 else f'{begin}-{len(data) - 1}'}/{len(data)}")
         self.send_header("Content-Length", str(len(data) - begin if status < 400 else 0))
         self.end_headers()
@@ -144,6 +146,15 @@ def test_a_killed_run_loads_no_byte_twice(tmp_path, mirror, serve, monkeypatch):
     assert list((tmp_path / "out/.vlmkit/loaded").iterdir())
     assert curate(mirror / "wet.paths.gz", tmp_path / "out", **words) == want
     assert seen["bytes", ""] == size
+
+
+def test_a_file_that_changes_while_it_is_loaded_is_loaded_anew(tmp_path, mirror, serve):
+    (mirror / "file").write_bytes(b"1" * 5000)
+    address = f"{serve(after=2000)[0]}/file"
+    assert not remote.load_on(address, tmp_path / "file.part", 0)
+    (mirror / "file").write_bytes(b"2" * 5000)
+    remote.load(address, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"2" * 5000
 
 
 def test_loaded_files_are_forgotten_when_their_part_is_done(tmp_path, mirror, serve, monkeypatch):
