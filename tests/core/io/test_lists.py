@@ -157,6 +157,24 @@ def test_a_file_that_changes_while_it_is_loaded_is_loaded_anew(tmp_path, mirror,
     assert (tmp_path / "file").read_bytes() == b"2" * 5000
 
 
+def test_a_run_does_not_go_on_when_files_behind_an_address_have_other_sizes(tmp_path, mirror, serve, monkeypatch):
+    words = {"cc_root": serve(10_000_000)[0]}
+
+    def stop(*words: object, **others: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vlmkit.core.recipes.curate.find_duplicates", stop)
+        with pytest.raises(KeyboardInterrupt):
+            curate(mirror / "wet.paths.gz", tmp_path / "out", **words)
+    (mirror / NAMES[1]).write_bytes(wet(["another text"]))
+    with pytest.raises(InputError, match="other sizes"):
+        curate(mirror / "wet.paths.gz", tmp_path / "out", **words)
+    curate(mirror / "wet.paths.gz", tmp_path / "out", overwrite=True, **words)
+    texts = [str(one) for one in pq.read_table(tmp_path / "out/documents", columns=["text"])["text"]]
+    assert "another text" in texts
+
+
 def test_loaded_files_are_forgotten_when_their_part_is_done(tmp_path, mirror, serve, monkeypatch):
     address, _ = serve(1 << 20)
     monkeypatch.setattr("vlmkit.core.io.sources.SMALLEST_PART", 1000)

@@ -123,6 +123,8 @@ def whole(web) -> tuple[dict[str, str], int]:
     rules = {"exact_duplicate", "minhash_duplicate", "bloom_duplicate", "quality_filter", "page_length_filter"}
     assert rules <= found["rules"].keys()
     assert found["bloom"]["documents_changed"] > 5
+    texts = pq.read_table(web / "whole/documents", columns=["text"])["text"].to_pylist()
+    assert found["stages"][-2]["chars"] == sum(map(len, texts))  # what the filter took out does not count
     assert found["tokens"] > 5000
     return digests(web / "whole"), most
 
