@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import zlib
 from collections import Counter
 from functools import partial
@@ -170,7 +171,8 @@ def test_a_run_does_not_go_on_when_files_behind_an_address_have_other_sizes(tmp_
     (mirror / NAMES[1]).write_bytes(wet(["another text"]))
     with pytest.raises(InputError, match="other sizes"):
         curate(mirror / "wet.paths.gz", tmp_path / "out", **words)
-    curate(mirror / "wet.paths.gz", tmp_path / "out", overwrite=True, **words)
+    shutil.rmtree(tmp_path / "out")
+    curate(mirror / "wet.paths.gz", tmp_path / "out", **words)
     texts = [str(one) for one in pq.read_table(tmp_path / "out/documents", columns=["text"])["text"]]
     assert "another text" in texts
 

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from vlmkit.core.errors import InputError
+from vlmkit.core.io.files import sweep
 from vlmkit.core.io.tokens import TokenSet
 from vlmkit.core.models.tokenizers import END_OF_TEXT, load_tokenizer, save_tokenizer, train_tokenizer, write_tokens
 
@@ -114,7 +115,23 @@ def test_a_tokenizer_is_saved_with_the_same_bytes_wherever_it_comes_from(tokeniz
             == (tmp_path / "c" / name).read_bytes()
         )
         assert str(tmp_path) not in (tmp_path / "b" / name).read_text()
-    assert not list(tmp_path.rglob(".tokenizer-*"))
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+
+
+def test_what_a_killed_run_leaves_of_a_tokenizer_is_swept_away(tokenizer, tmp_path):
+    code = """
+import os, sys
+from vlmkit.core.models import tokenizers
+tokenizer = tokenizers.load_tokenizer(tokenizers.Path(sys.argv[1]))
+tokenizers.atomic = lambda path: os._exit(9)  # killed between the library's files and ours
+tokenizers.save_tokenizer(tokenizer, tokenizers.Path(sys.argv[2]))
+"""
+    save_tokenizer(tokenizer, tmp_path / "whole")
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "whole", tmp_path / "half"], check=False)
+    assert done.returncode == 9
+    assert list((tmp_path / "half").rglob("*.json"))
+    sweep(tmp_path / "half")
+    assert not list((tmp_path / "half").iterdir())
 
 
 @pytest.mark.parametrize("place", [".", "tokenizer", "model"])

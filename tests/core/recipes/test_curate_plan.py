@@ -83,6 +83,22 @@ def test_tokens_notes_and_nothing_left_behind(tmp_path, monkeypatch):
     assert len(found["notes"]) == 2
 
 
+def test_what_compares_all_pages_and_the_mix_give_bounds(tmp_path, monkeypatch):
+    lines = [json.dumps({"id": str(n), "text": f"{n % 50} line\n{n} line"}) for n in range(400)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    steps = [{"func": name} for name in ("split_lines_modifier", "exact_dedup", "join_lines_modifier")]
+    (tmp_path / "r.yaml").write_text(json.dumps([{"source": "x", "steps": steps}]))
+    found = tried(tmp_path / "a.jsonl", 100, monkeypatch, recipe=str(tmp_path / "r.yaml"), stages=("heuristics",))
+    *_, last = found["estimate"]["stages"]
+    assert (last["kept"]["low"], round(last["kept"]["high"])) == (None, 400)
+    assert "compare all pages" in found["notes"][0]
+    words = {"stages": ("extract", "mix"), "mix": ("a=1",), "mix_tokens": 1200.0}  # more than the sample has
+    found = tried(tmp_path / "a.jsonl", 100, monkeypatch, **words)
+    *_, last = found["estimate"]["stages"]
+    assert (last["name"], last["kept"]["low"], round(last["kept"]["high"])) == ("mix", None, 400)
+    assert "the mix is not tried" in found["notes"][0]
+
+
 def test_an_input_without_a_page(tmp_path, monkeypatch):
     (tmp_path / "a.warc").write_bytes(b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 3\r\n\r\na: \r\n\r\n")
     found = tried(tmp_path / "a.warc", None, monkeypatch, stages=("extract",))

@@ -100,7 +100,7 @@ def save_model(
         model.generation_config.eos_token_id = tokenizer.eos_token_id
         model.generation_config.pad_token_id = tokenizer.pad_token_id
     written: set[str] = set()
-    with quiet(), tempfile.TemporaryDirectory(dir=folder, prefix=".model-") as scratch:
+    with quiet(), tempfile.TemporaryDirectory(dir=folder, prefix=".model.tmp-") as scratch:
         model.save_pretrained(scratch)
         for source in sorted(p for p in Path(scratch).iterdir() if p.is_file()):
             if source.suffix == ".safetensors":

@@ -74,7 +74,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a tokenizer's files, each whole, with the same bytes wherever it was loaded from."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".tokenizer-") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".tokenizer.tmp-") as scratch:
         tokenizer.save_pretrained(scratch)
         for path in sorted(p for p in Path(scratch).rglob("*") if p.is_file()):
             content = path.read_bytes()

@@ -87,7 +87,7 @@ def check_plan(parts: list[Part], sheet: Path) -> None:
         write_json(sheet, found)
     elif json.loads(sheet.read_text(encoding="utf-8")) != found:
         raise InputError(
-            "files have other sizes than when this run began", where=str(sheet.parent.parent), fix="--overwrite"
+            "files have other sizes than when this run began", where=str(sheet.parent.parent), fix="remove that folder"
         )
 
 
