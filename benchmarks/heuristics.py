@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vlmkit.core.curate.operations import Setting
 from vlmkit.core.curate.recipe import BASELINE, Kitchen
+from vlmkit.core.curate.rules import judged
 from vlmkit.core.io.sources import find_sources, plan_parts
 from vlmkit.core.io.web import Page, Reading, read_slice
 
@@ -55,7 +56,7 @@ def chain(texts: list[str]) -> tuple[float, int, Counter[str]]:
         page = {"text": text, "url": "", "metadata": {}}
         for step, operation in zip(BASELINE, kitchen.operations, strict=True):
             begun = time.perf_counter()
-            dropped = operation(page)
+            dropped = judged(operation(page))
             spent[step.func] += time.perf_counter() - begun
             if dropped is not None:
                 break

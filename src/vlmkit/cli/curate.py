@@ -5,6 +5,7 @@ from vlmkit.core.configs.curate import CurateConfig
 from vlmkit.core.configs.curate_compare import CurateCompareConfig
 from vlmkit.core.configs.curate_explain import ExplainConfig
 from vlmkit.core.configs.curate_quality import TrainQualityConfig
+from vlmkit.core.configs.curate_retune import RetuneConfig
 
 app = actions("curate", default="run")
 
@@ -37,5 +38,13 @@ def explain(config: ExplainConfig) -> object:
 def compare(config: CurateCompareConfig) -> object:
     """Corpora beside one another."""
     from vlmkit.core.recipes.curate_compare import run
+
+    return run(config)
+
+
+@command(app, RetuneConfig)
+def retune(config: RetuneConfig) -> object:
+    """A corpus by other bounds."""
+    from vlmkit.core.recipes.curate_retune import run
 
     return run(config)

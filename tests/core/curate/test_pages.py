@@ -86,15 +86,12 @@ GERMAN = "Das Wetter in der Stadt war gut und viele Menschen gingen bis spät am
 
 
 def test_languages_and_their_threshold(identifier):
-    language, score = identifier.judge(ENGLISH, wanted=("en",), threshold=0.65)
+    language, score = identifier.likeliest(ENGLISH, wanted=("en",))
     assert language == "en"
     assert 0.65 < score <= 1.001  # fastText's own rounding
-    drop = identifier.judge(GERMAN, wanted=("en",), threshold=0.65)
-    assert isinstance(drop, Drop)
-    assert (drop.rule, drop.threshold) == ("language_filter", 0.65)
-    assert drop.value < 0.3
-    assert identifier.judge(GERMAN, wanted=("en", "de"), threshold=0.65)[0] == "de"
-    assert isinstance(identifier.judge(ENGLISH, wanted=("en",), threshold=score), Drop)  # the bound is strict
+    assert identifier.likeliest(GERMAN, wanted=("en",))[0] == "en"
+    assert identifier.likeliest(GERMAN, wanted=("en",))[1] < 0.3
+    assert identifier.likeliest(GERMAN, wanted=("en", "de"))[0] == "de"
 
 
 def test_probabilities_of_all_languages_add_up(identifier):
@@ -104,7 +101,7 @@ def test_probabilities_of_all_languages_add_up(identifier):
 
 def test_line_feeds_do_not_matter(identifier):
     assert identifier.languages(ENGLISH.replace(" ", "\n")) == identifier.languages(ENGLISH)
-    assert isinstance(identifier.judge("\n\n", wanted=("en",), threshold=0.65), Drop)
+    assert identifier.likeliest("\n\n", wanted=("en",))[1] < 0.65
 
 
 def test_a_file_that_is_no_model_is_refused_by_name(tmp_path):

@@ -11,7 +11,7 @@ from vlmkit.core.curate.operations import Setting
 from vlmkit.core.curate.ops import get
 from vlmkit.core.curate.recipe import BASELINE, Kitchen
 from vlmkit.core.curate.repetition import massive_web_repetition_filters
-from vlmkit.core.curate.rules import Drop
+from vlmkit.core.curate.rules import Drop, judged
 
 VECTORS = Path(__file__).parents[4] / "shared/data/dclm-vectors/vectors.jsonl.gz"
 
@@ -50,7 +50,7 @@ def test_the_chain_decides_and_writes_as_dclm_does(vectors):
     kitchen = Kitchen(BASELINE, Setting())
     for row in vectors:
         page, expected = {"text": row["text"]}, row["chain"]
-        at = next((number for number, one in enumerate(kitchen.operations) if one(page) is not None), None)
+        at = next((number for number, one in enumerate(kitchen.operations) if judged(one(page)) is not None), None)
         assert at == expected.get("dropped_at"), row["id"]
         if at is None:
             assert page["text"] == expected.get("text", row["text"]), row["id"]
@@ -116,7 +116,9 @@ def test_a_page_of_plain_prose_stays_as_it_is():
 @pytest.mark.parametrize(("count", "kept"), [(49, False), (50, True), (100_000, True), (100_001, False)])
 def test_page_length_counts_both_ends_in(count, kept):
     bounds = {"length_type": "word", "min_length": 50, "max_length": 100_000}
-    assert isinstance(rules.page_length_filter("w " * count, **bounds), str) is kept
+    found = rules.page_length_filter("w " * count, **bounds)
+    assert found.value == count
+    assert (judged(found) is None) is kept
 
 
 def test_lines_that_only_count_or_shout_are_removed_and_the_rest_stays():
@@ -126,10 +128,24 @@ def test_lines_that_only_count_or_shout_are_removed_and_the_rest_stays():
 
 
 def test_a_word_in_several_repeated_ngrams_is_counted_once():
-    drop = massive_web_repetition_filters(" ".join(distinct(60) * 2))
+    drop = judged(massive_web_repetition_filters(" ".join(distinct(60) * 2)))
     assert drop == Drop("repetition_repeated_5gram", 1.0, 0.15)
 
 
 def test_a_page_without_words_repeats_nothing_and_an_empty_one_is_dropped():
-    assert massive_web_repetition_filters("… — !") == "… — !"
-    assert isinstance(massive_web_repetition_filters(""), Drop)
+    assert judged(massive_web_repetition_filters("… — !")) is None
+    assert judged(massive_web_repetition_filters("")) is not None
+
+
+def test_shares_of_lines_are_judged_by_the_product_as_dclm_does():
+    """bullets > ratio * lines and bullets / lines > ratio differ here and there by a rounding; the value tells both."""
+    differ = 0
+    for lines in range(1, 400):
+        for bound in (0.3, 0.9, 0.7, 0.07):
+            for count in range(max(0, int(bound * lines) - 1), min(lines, int(bound * lines) + 2) + 1):
+                found = rules.of_lines("share", count, lines, bound)
+                assert (judged(found) is not None) is (count > bound * lines)
+                assert found.value == pytest.approx(count / lines, abs=1e-15)
+                differ += found.value != count / lines
+    assert differ
+    assert judged(rules.of_lines("share", 0, 0, 0.3)) is None

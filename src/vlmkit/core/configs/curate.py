@@ -25,7 +25,8 @@ class CurateConfig(Action):
     command: ClassVar[str] = "curate"
     makes: ClassVar[str | None] = "curated"
     outputs: ClassVar[str] = (
-        "documents/, dropped/ (one row for each page dropped, with the reason), tokens/, report.html (the funnel)."
+        "documents/, dropped/ (one row for each page dropped, with the reason), ledger/ (every rule's value for every "
+        "page), tokens/, report.html (the funnel)."
     )
     paper: ClassVar[str] = "DataComp-LM: In search of the next generation of training sets (Li et al. 2024)."
     examples: ClassVar[tuple[str, ...]] = (
@@ -102,6 +103,9 @@ class CurateConfig(Action):
     )  # fmt: skip
     context: int = option(2049, help="Tokens of a context in webdataset: one more than the model sees.")
     shuffle: bool = option(False, help="Write tokens in a random order of documents, told by --seed.")
+    ledger: bool = option(
+        True, help="Write the value of every rule for every page, dropped or not (ledger/), for `vlmkit curate retune`."
+    )
     cc_root: str | None = option(
         None, help="What the paths in lists are relative to: a folder, or an http(s) address from which they are "
         "loaded; default: the list's own folder.", panel=INPUTS, digest=False, metavar="DIR|URL",

@@ -6,7 +6,7 @@ Parts are taken in their order, so the result does not depend on who worked on w
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vlmkit.core.curate import minhash
+from vlmkit.core.curate.columns import Column
 from vlmkit.core.curate.dedup import Matches, candidates, exact_matches, near_matches
+from vlmkit.core.curate.ledger import FOLDER, Sheet, first_columns, ledger_table
 from vlmkit.core.curate.parts import Done
 from vlmkit.core.curate.quality import good_enough
 from vlmkit.core.curate.repeated import Repeated
@@ -42,7 +44,8 @@ KEPT, EXACT, NEAR, BLOOM, POOR, SPARE, CONTAMINATED = range(len(RULES))
 class Verdicts:
     """For each row of all parts in order (N,): by which of RULES it is dropped, the value that was measured, and the
     row that it repeats (-1: none); the bound of each rule, for all rows or for each; what became of pages that lost
-    paragraphs; names of what a row matches that is no row; and how often a kept row is written (None: once)."""
+    paragraphs; names of what a row matches that is no row; how often a kept row is written (None: once); and for rows
+    that were compared the highest similarity with an earlier one that was found (NaN: not compared)."""
 
     rule: np.ndarray
     value: np.ndarray
@@ -51,24 +54,28 @@ class Verdicts:
     repeated: Repeated | None = None
     names: dict[int, str] = field(default_factory=dict)
     copies: np.ndarray | None = None
+    highest: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of(cls, count: int) -> "Verdicts":
         """All rows kept."""
-        return cls(np.zeros(count, np.int8), np.zeros(count), np.full(count, -1), {EXACT: 1.0})
+        return cls(
+            np.zeros(count, np.int8), np.zeros(count), np.full(count, -1), {EXACT: 1.0},
+            highest=np.full(count, np.nan),
+        )  # fmt: skip
 
     def write(self, path: Path) -> None:
         """Write what was found about duplicates, whole or not at all."""
         bounds = np.array(list(self.bounds.items()))
         with atomic(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, rule=self.rule, value=self.value, match=self.match, bounds=bounds)
+            np.savez(file, rule=self.rule, value=self.value, match=self.match, bounds=bounds, highest=self.highest)
 
     @classmethod
     def read(cls, path: Path) -> "Verdicts":
         """What `write` wrote."""
         with np.load(path) as found:
             bounds: dict[int, float | np.ndarray] = {int(rule): float(bound) for rule, bound in found["bounds"]}
-            return cls(found["rule"], found["value"], found["match"], bounds)
+            return cls(found["rule"], found["value"], found["match"], bounds, highest=found["highest"])
 
     def drop(self, rows: np.ndarray, rule: int, values: np.ndarray) -> None:
         """Drop rows by a rule."""
@@ -77,6 +84,31 @@ class Verdicts:
     def texts(self, number: int) -> dict[int, str]:
         """What is left of those rows of a part that lost paragraphs."""
         return self.repeated.texts(number) if self.repeated else {}
+
+    def columns(self, stages: Sequence[str], dedup: Sequence[str], quality: str) -> list[Column]:
+        """The ledger's columns of the rules that compare rows; `quality` is the name of that of the scores."""
+        ran = {EXACT: "exact" in dedup, NEAR: "minhash" in dedup, BLOOM: "bloom" in dedup}
+        ran |= {rule: STEPS[rule] in stages for rule in (POOR, SPARE, CONTAMINATED)}
+        ends = {rule: bound for rule, bound in self.bounds.items() if not isinstance(bound, np.ndarray)}
+        found = []
+        for rule in (one for one, did in ran.items() if did):
+            name, tunable = quality if rule == POOR else RULES[rule], rule in (NEAR, BLOOM, POOR)
+            column = Column(name, STEPS[rule], RULES[rule], tunable=tunable)
+            if rule in ends:
+                column = replace(column, low=ends[rule]) if rule == POOR else replace(column, high=ends[rule])
+            found.append(replace(column, strict=rule in (EXACT, NEAR, CONTAMINATED)))
+        return found
+
+    def late(self, number: int, start: int, count: int) -> dict[str, np.ndarray]:
+        """The values of rules that compare rows for those of a part (count,), NaN where there is none."""
+        rows = slice(start, start + count)
+        rule = self.rule[rows]
+        found = {RULES[one]: np.where(rule == one, self.value[rows], np.nan) for one in (SPARE, CONTAMINATED)}
+        found[RULES[EXACT]] = (rule == EXACT).astype(float)
+        found[RULES[NEAR]] = np.where(rule == NEAR, self.value[rows], self.highest[rows])
+        if self.repeated:
+            found[RULES[BLOOM]] = self.repeated.shares(number, count)
+        return found
 
     def reason(self, row: int) -> Drop:
         """Why a row is dropped."""
@@ -97,6 +129,33 @@ class Verdicts:
             tally.kept[stage], tally.chars[stage] = int(left.sum()), int(chars[left].sum())
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """By what duplicates and poor pages are told: similarity of near-duplicates, rate and bound of the Bloom filter,
+    and the least quality or the share that is kept."""
+
+    similarity: float
+    bloom_rate: float
+    bloom_threshold: float
+    quality_threshold: float | None
+    quality_keep: float | None
+
+
+def judge(
+    parts: Sequence[Done], bounds: Bounds, *, dedup: tuple[str, ...], quality: bool, state: Path
+) -> tuple[Verdicts, dict[str, object]]:
+    """Find duplicates and poor pages among the kept rows of all parts; what is told of the Bloom filter."""
+    found = find_duplicates(parts, dedup, threshold=bounds.similarity, folder=state / "duplicates")
+    told: dict[str, object] = {}
+    if "bloom" in dedup:
+        told["bloom"] = find_repeated(
+            parts, found, rate=bounds.bloom_rate, threshold=bounds.bloom_threshold, folder=state / "bloom"
+        )
+    if quality:
+        find_poor(parts, found, threshold=bounds.quality_threshold, keep=bounds.quality_keep)
+    return found, told
+
+
 def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold: float, folder: Path) -> Verdicts:
     """Duplicates among the kept rows of all parts; kept below a folder, where a resumed run finds them."""
     sheet = folder / "found.npz"
@@ -108,7 +167,9 @@ def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold:
         found.match = exact_matches(np.concatenate([part.array("digests") for part in parts]))
         found.drop(np.flatnonzero(found.match >= 0), EXACT, np.ones(int((found.match >= 0).sum())))
     if "minhash" in dedup and count:
-        near = _near(parts, np.flatnonzero(found.rule == KEPT), count, threshold, folder / "shingles.bin")
+        compared = np.flatnonzero(found.rule == KEPT)
+        near = _near(parts, compared, count, threshold, folder / "shingles.bin")
+        found.highest[compared] = near.highest[compared]
         rows = np.flatnonzero(near.match >= 0)
         found.match[rows], found.bounds[NEAR] = near.match[rows], threshold
         found.drop(rows, NEAR, near.similarity[rows])
@@ -216,8 +277,10 @@ def warn_of_ids(given: int) -> None:
         log.warning("%d documents came with an id that another one has; theirs end in #2, #3 and so on", given)
 
 
-def write_corpus(parts: Sequence[Done], verdicts: Verdicts, *, folder: Path) -> tuple[int, int]:
-    """Write documents/ and dropped/ below a folder; how many rows of each.
+def write_corpus(
+    parts: Sequence[Done], verdicts: Verdicts, *, folder: Path, sheet: Sheet | None = None
+) -> tuple[int, int]:
+    """Write documents/, dropped/ and, where it has a sheet, ledger/ below a folder; how many rows of the first two.
 
     Files that are there already are from this very run, killed before its end, and are left as they are.
     """
@@ -226,8 +289,13 @@ def write_corpus(parts: Sequence[Done], verdicts: Verdicts, *, folder: Path) -> 
     matched = np.unique(verdicts.match[verdicts.match >= 0])
     ids = {row: f"{value}{endings.get(row, '')}" for row, value in values_of(parts, matched, "id")}
     documents, dropped = _Files(folder / "documents", "documents"), _Files(folder / "dropped", "dropped")
+    ledger = _Files(folder / FOLDER, FOLDER)
+    sheet = sheet and replace(sheet, columns=[*first_columns(parts), *sheet.columns])
     row = drop_row = 0
     for number, part in enumerate(parts):
+        if sheet:
+            late = verdicts.late(number, row, part.kept)
+            ledger.add(ledger_table(part, sheet.columns, late, (endings, drop_endings), (row, drop_row)))
         for path in part.files("dropped"):
             table = read_tables(path)
             dropped.add(with_endings(table, drop_row, drop_endings))
@@ -243,6 +311,9 @@ def write_corpus(parts: Sequence[Done], verdicts: Verdicts, *, folder: Path) -> 
     write_copies(parts, verdicts, endings, documents)
     documents.close()
     dropped.close()
+    if sheet:
+        ledger.close()
+        sheet.write(folder / FOLDER)
     return documents.rows, dropped.rows
 
 

@@ -5,8 +5,9 @@ FILE.py:FUNCTION, where the file is looked for as it is and under --assets. DCLM
 
 A function takes a page as DCLM's own operations do, a dictionary with `text`, `url`, `metadata`, `id` and what earlier
 steps noted, and the step's arguments by name. It gives True or False (the page stays or goes), a text (its new one), a
-page, a list of one page or none, or a `Drop` with rule, value and bound for the log. A class is made with the
-arguments, once in each process, and what it makes is called with each page.
+page, a list of one page or none, a `Drop` with rule, value and bound for the log, or what it `Found` and its bounds,
+whether the page stays or not: then the ledger has the value of every page. A class is made with the arguments, once in
+each process, and what it makes is called with each page.
 """
 
 import importlib
@@ -22,13 +23,13 @@ from typing import Any
 import numpy as np
 
 from vlmkit.core.curate.operations import Maker, Operation, Page, Setting
-from vlmkit.core.curate.rules import Drop
+from vlmkit.core.curate.rules import Drop, Found
 from vlmkit.core.errors import InputError, RunError, VlmkitError
 from vlmkit.core.io.encodings import clean
 from vlmkit.core.io.files import digest
 
 GROUP = "vlmkit.curate"
-RESULTS = "True or False, a text, a page, a list of one page or none, or a Drop"
+RESULTS = "True or False, a text, a page, a list of one page or none, a Drop or what it Found"
 
 
 def custom(name: str) -> Maker | None:
@@ -61,23 +62,23 @@ def operation(name: str, call: Any, kwargs: dict[str, Any]) -> Operation:
     It raises a RunError when the user's code fails on a page, and an InputError when it gives what is none of RESULTS.
     """
 
-    def on_page(page: Page) -> Drop | None:
+    def on_page(page: Page) -> Drop | Found | None:
         with Told(RunError, f"{name}, page {page.get('id', '')}", "mend it; the run goes on where it stopped"):
             found = call(page, **kwargs)
-        drop = taken(name, page, found)
-        if drop is None:
+        left = taken(name, page, found)
+        if not isinstance(left, Drop):
             text: Any = page.get("text")
             if not all(isinstance(one, str) for one in (text if isinstance(text, list) else [text])):
                 raise InputError(f"{name} leaves a page without a text", where=name, fix="a page has a text")
             page["text"] = [clean(one) for one in text] if isinstance(text, list) else clean(text)
-        return drop
+        return left
 
     return on_page
 
 
-def taken(name: str, page: Page, found: Any) -> Drop | None:
+def taken(name: str, page: Page, found: Any) -> Drop | Found | None:
     """Do to a page what a user's function says."""
-    if isinstance(found, Drop):
+    if isinstance(found, Drop | Found):
         return found
     if isinstance(found, bool | np.bool_):
         return None if found else Drop(name, 0, 1)

@@ -22,10 +22,12 @@ GIANT = 1000
 
 @dataclass
 class Matches:
-    """What each document matches: the number of another one or -1, and their true similarity."""
+    """What each document matches: the number of another one or -1, and their true similarity; and the highest one that
+    it was found to have with an earlier document."""
 
     match: np.ndarray
     similarity: np.ndarray
+    highest: np.ndarray
     clusters: list[int] = field(default_factory=list)  # sizes above one, the largest first
     uncompared: int = 0  # documents of crowded groups that were not compared with all others
 
@@ -79,13 +81,14 @@ def near_matches(
     Pairs come sorted, so the first document of a cluster is compared with all its candidates before any other: a
     removed document is matched with the kept one wherever the two are near enough themselves.
     """
-    found = Matches(np.full(count, -1), np.zeros(count))
+    found = Matches(np.full(count, -1), np.zeros(count), np.zeros(count))
     clusters = _Clusters()
 
     def verify(i: int, j: int) -> bool:
         if clusters.root(i) == clusters.root(j):
             return True
         similarity = jaccard(shingles_of(i), shingles_of(j))
+        found.highest[max(i, j)] = max(found.highest[max(i, j)], similarity)
         if similarity >= threshold:
             clusters.join(i, j, similarity)
         return similarity >= threshold

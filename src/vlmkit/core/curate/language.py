@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlmkit.core.curate.rules import Drop
 from vlmkit.core.errors import CapabilityError, InputError
 
 LABEL = "__label__"
@@ -52,15 +51,13 @@ class Identifier:
         line = text[:MAX_CHARS].replace("\n", " ") + "\n"
         return [(label.removeprefix(LABEL), float(value)) for value, label in self._predict(line, count, 0.0, "strict")]
 
-    def judge(self, text: str, *, wanted: Sequence[str], threshold: float) -> tuple[str, float] | Drop:
-        """The page's language and probability if it is a wanted one above the threshold."""
+    def likeliest(self, text: str, *, wanted: Sequence[str]) -> tuple[str, float]:
+        """The likeliest of the wanted languages, and its probability."""
         found = self.languages(text)
         if found and found[0][0] in wanted:
-            language, score = found[0]
-        else:
-            scores = dict(self.languages(text, count=-1))
-            language, score = max(((one, scores.get(one, 0.0)) for one in wanted), key=lambda pair: pair[1])
-        return (language, score) if score > threshold else Drop("language_filter", score, threshold)
+            return found[0]
+        scores = dict(self.languages(text, count=-1))
+        return max(((one, scores.get(one, 0.0)) for one in wanted), key=lambda pair: pair[1])
 
 
 class FastText:

@@ -13,38 +13,38 @@ from functools import cache
 import regex
 
 from vlmkit.core.curate.operations import Operation, Setting, applied
-from vlmkit.core.curate.rules import Drop, bounded
+from vlmkit.core.curate.rules import Found
 from vlmkit.core.curate.sentences import splitter
 
 SENTENCE_END = regex.compile(r"\p{Sentence_Terminal}")
 
 
-def line_end_filter(text: str, *, min_ratio: float = 0.12) -> str | Drop:
+def line_end_filter(text: str, *, min_ratio: float = 0.12) -> Found:
     """Drop pages of which no more than this share of the lines end in a mark that ends sentences."""
     lines = filled(text)
     ends = sum(ends_sentence(line[-1]) for line in lines)
-    return between(text, "line_end_filter", share(ends, len(lines)), low=min_ratio)
+    return Found("line_end_filter", share(ends, len(lines)), low=min_ratio, strict=True)
 
 
-def repeated_line_filter(text: str, *, max_ratio: float = 0.1) -> str | Drop:
+def repeated_line_filter(text: str, *, max_ratio: float = 0.1) -> Found:
     """Drop pages with this share of their characters, or more, in lines that an earlier line equals."""
     lines = filled(text)
     repeated = sum(map(len, lines)) - sum(map(len, set(lines)))
-    return between(text, "repeated_line_filter", share(repeated, len(text) - text.count("\n")), high=max_ratio)
+    return Found("repeated_line_filter", share(repeated, len(text) - text.count("\n")), high=max_ratio, strict=True)
 
 
-def short_line_filter(text: str, *, max_ratio: float = 0.67, shorter_than: int = 30) -> str | Drop:
+def short_line_filter(text: str, *, max_ratio: float = 0.67, shorter_than: int = 30) -> Found:
     """Drop pages of which this share of the lines, or more, have fewer than so many characters."""
     lines = filled(text)
     short = sum(len(line) < shorter_than for line in lines)
-    return between(text, "short_line_filter", share(short, len(lines)), high=max_ratio)
+    return Found("short_line_filter", share(short, len(lines)), high=max_ratio, strict=True)
 
 
-def symbol_share_filter(text: str, *, symbols: Sequence[str], max_ratio: float = 0.1) -> str | Drop:
+def symbol_share_filter(text: str, *, symbols: Sequence[str], max_ratio: float = 0.1) -> Found:
     """Drop pages with more of these symbols, taken together, than this share of the words."""
     listed = [symbols] if isinstance(symbols, str) else symbols
     ratio = share(sum(map(text.count, listed)), len(text.split()))
-    return bounded(text, "symbol_share_filter", ratio, 0, max_ratio)
+    return Found("symbol_share_filter", ratio, high=max_ratio)
 
 
 def line_sentence_filter(
@@ -55,17 +55,11 @@ def line_sentence_filter(
     Punkt, which needs no file."""
     split = splitter(tokenizer, tokenizer_lang, setting.assets)
 
-    def rule(text: str) -> str | Drop:
+    def rule(text: str) -> Found:
         count = sum(len(split(line)) for line in filled(text))
-        return bounded(text, "line_sentence_filter", count, min_length, max_length)
+        return Found("line_sentence_filter", count, min_length, max_length)
 
     return applied(rule)
-
-
-def between(text: str, rule: str, value: float, *, low: float = -math.inf, high: float = math.inf) -> str | Drop:
-    """The text if its value lies between bounds, and at neither of them."""
-    found = bounded(text, rule, value, math.nextafter(low, math.inf), math.nextafter(high, -math.inf))
-    return found._replace(threshold=high if math.isinf(low) else low) if isinstance(found, Drop) else found
 
 
 def filled(text: str) -> list[str]:

@@ -1,11 +1,11 @@
 """The operations of DCLM that look at more than a text, or that are made once from a list, a file or a model.
 
 Each function takes the `Setting` and DCLM's own keyword arguments, and makes an operation: it changes a page in place,
-or returns the `Drop` that says why the page goes.
+or returns the `Drop` that says why nothing is left of it, or what it `Found` on it, by which `judged` lets it stay.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,14 +13,15 @@ from typing import Any
 
 from vlmkit.core.curate import modifiers, rules
 from vlmkit.core.curate.language import FastText, langdetect, shipped_model
-from vlmkit.core.curate.rules import Drop
+from vlmkit.core.curate.rules import Drop, Found
 from vlmkit.core.curate.sentences import splitter
 from vlmkit.core.curate.urls import UrlBan, UrlRemoval, shipped_tlds
 from vlmkit.core.errors import InputError
 from vlmkit.cuda.words import split_paragraphs, split_words
 
 Page = dict[str, Any]
-Operation = Callable[[Page], Drop | None]
+Outcome = Drop | Found | Iterable[Found] | None
+Operation = Callable[[Page], Outcome]
 FIXES = {
     "url_removal": "addresses are removed from every text, not only from those that begin like a domain",
     "all_padding": "no context of padding alone is written where the last one of a table is full",
@@ -74,15 +75,15 @@ class Setting:
 Maker = Callable[..., Operation]
 
 
-def applied(rule: Callable[[str], str | Drop]) -> Operation:
-    """An operation that puts what a rule makes of the text into the page."""
+def applied(rule: Callable[[str], str | Outcome]) -> Operation:
+    """An operation that puts what a rule makes of the text into the page, or gives what it found."""
 
-    def operation(page: Page) -> Drop | None:
+    def operation(page: Page) -> Outcome:
         found = rule(page["text"])
-        if isinstance(found, Drop):
-            return found
-        page["text"] = found
-        return None
+        if isinstance(found, str):
+            page["text"] = found
+            return None
+        return found
 
     return operation
 
@@ -157,7 +158,7 @@ def url_removal_modifier(setting: Setting, tlds_filepath: str = TLDS_OF_DCLM) ->
     removal = UrlRemoval(tlds, fixed="url_removal" in setting.fixes)
     change = applied(removal)
 
-    def operation(page: Page) -> Drop | None:
+    def operation(page: Page) -> Outcome:
         setting.differing["url_removal"] += removal.differs(page["text"])
         return change(page)
 
@@ -275,14 +276,13 @@ def word_removal_ratio_filter(
     del setting
     split_words("", ignore_punctuation=ignore_punctuation, **how)
 
-    def operation(page: Page) -> Drop | None:
+    def operation(page: Page) -> Found:
         previous = noted(page, prev_word_count_key)
         if new_word_count_key and new_word_count_key in page and previous:
             removed = (previous - page[new_word_count_key]) / previous
         else:
             removed = rules.removed_share(page["text"], previous, ignore_punctuation=ignore_punctuation, **how)
-        gone = removed > max_removed_ratio or not previous
-        return Drop("word_removal_ratio_filter", removed, max_removed_ratio) if gone else None
+        return Found("word_removal_ratio_filter", removed, high=max_removed_ratio)
 
     return operation
 
@@ -314,11 +314,10 @@ def language_filter(
     if not isinstance(keep_languages, list):
         raise TypeError("keep_languages has to be a list")
 
-    def operation(page: Page) -> Drop | None:
+    def operation(page: Page) -> Found:
         found = noted(page, key)
-        score = max((found[one] for one in keep_languages if one in found), default=0.0)
-        kept = any(one in found and found[one] > threshold for one in keep_languages)
-        return None if kept else Drop("language_filter", score, threshold)
+        score = max((found[one] for one in keep_languages if one in found), default=min(0.0, threshold))
+        return Found("language_filter", score, low=threshold, strict=True)
 
     return operation
 
@@ -331,10 +330,10 @@ def quality_filter(
     del setting
     worst = float("inf") if lower_better else -float("inf")
 
-    def operation(page: Page) -> Drop | None:
+    def operation(page: Page) -> Found:
         score = noted(page, key) if key_must_exist else page.get(key, worst)
-        kept = score <= threshold if lower_better else score >= threshold
-        return None if kept else Drop("quality_filter", score, threshold)
+        found = Found("quality_filter", score)
+        return found._replace(high=threshold) if lower_better else found._replace(low=threshold)
 
     return operation
 

@@ -2,7 +2,7 @@
 
 `get(name)(**kwargs)` gives a callable that takes a page, a dictionary with `text` and what else is known of it, and
 returns the pages that are left of it: none, or the page itself, changed in place. Inside vlmkit an operation returns
-the `Drop` instead, so that the log can say why.
+what it found instead, so that the log and the ledger can say why.
 """
 
 import contextlib
@@ -15,8 +15,8 @@ from typing import Any
 from vlmkit.core.curate import lines, modifiers, operations, repetition, rules, scoring
 from vlmkit.core.curate.compare import Comparison, exact_dedup
 from vlmkit.core.curate.custom import custom, registered_names
-from vlmkit.core.curate.operations import Maker, Operation, Page, Setting, applied
-from vlmkit.core.curate.rules import Drop
+from vlmkit.core.curate.operations import Maker, Operation, Outcome, Page, Setting, applied
+from vlmkit.core.curate.rules import judged
 from vlmkit.core.errors import InputError, RunError, nearest
 
 WRONG = (TypeError, ValueError, LookupError, AttributeError, re.error)  # what wrong arguments end in
@@ -34,7 +34,7 @@ def get(name: str) -> Callable[..., Callable[[Page], list[Page]]]:
         operation = make(name, kwargs, Setting())
 
         def pages(page: Page) -> list[Page]:
-            return [] if isinstance(operation(page), Drop) else [page]
+            return [page] if judged(operation(page)) is None else []
 
         return pages
 
@@ -64,7 +64,7 @@ def make(name: str, kwargs: Mapping[str, Any], setting: Setting) -> Operation | 
     try:
         operation = maker(setting, **kwargs)
         with contextlib.suppress(InputError, RunError):  # what earlier steps note, and pages have, is not there
-            operation(small_page())
+            judged(operation(small_page()))
     except WRONG as error:
         raise InputError(f"{name}: {error}", where=name, fix=f"it takes {', '.join(known or kwargs)}") from error
     return operation
@@ -85,7 +85,7 @@ def arguments(maker: Maker) -> list[str] | None:
     return [one.name for one in found[1:]]
 
 
-def on_text(rule: Callable[..., str | Drop]) -> Maker:
+def on_text(rule: Callable[..., str | Outcome]) -> Maker:
     """The maker of a rule that looks at the text alone."""
 
     def maker(setting: Setting, **kwargs: Any) -> Operation:

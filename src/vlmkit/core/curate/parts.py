@@ -1,8 +1,8 @@
 """A part of the work with its results on the disk, so that a killed run goes on behind the parts that are done.
 
-A done part is a folder: kept and dropped rows as parquet, arrays of what deduplication needs to know of each kept row,
-and `done.json`, written last, with the counts and the digest of every file. A part whose pages wait for a comparison
-with all others holds, with each of its rows, the page as its recipe left it.
+A done part is a folder: kept and dropped rows, and what the ledger notes of both, as parquet, arrays of what
+deduplication needs to know of each kept row, and `done.json`, written last, with the counts and the digest of every
+file. A part whose pages wait for a comparison with all others holds, with each row, the page as its recipe left it.
 """
 
 import json
@@ -21,19 +21,21 @@ from vlmkit.core.curate.bloom import count_ngrams
 from vlmkit.core.curate.compare import Comparison, Value, marks_of
 from vlmkit.core.curate.dedup import text_digest
 from vlmkit.core.curate.operations import Page as RecipePage
-from vlmkit.core.curate.work import Kept, Row, Settings, Tally, Worker
+from vlmkit.core.curate.work import Dropped, Kept, Row, Settings, Tally, Worker
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.files import digest, files_below, remove, write_json
 from vlmkit.core.io.inflate import Damage
 from vlmkit.core.io.remote import forget
 from vlmkit.core.io.sources import Part
 from vlmkit.core.io.spool import read_array, write_array
-from vlmkit.core.io.tables import write_table
+from vlmkit.core.io.tables import iter_rows, write_table
 from vlmkit.core.io.web import Page, Reading, read_slice
 
 ROWS_HELD, CHARS_HELD = 4000, 16 << 20  # rows and characters that wait for being written
 DONE = "done.json"
 HELD = "held"  # the column with a page that waits
+PLACE = "place"
+KINDS = {"kept": "documents", "dropped": "dropped", "notes": "notes"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Done:
     tally: Tally
 
     def files(self, kind: str) -> list[Path]:
-        """The parquet files of its kept or dropped rows."""
+        """The parquet files of its kept or dropped rows, or of the notes on them (PLACE: the number of a kept row, or
+        -1 less that of a dropped one)."""
         return sorted(self.folder.glob(f"{kind}-*.parquet"))
 
     def array(self, name: str) -> np.ndarray:
@@ -75,17 +78,18 @@ def leave_done(
     bench: Bench,
     number: int,
     phase: int,
-    found: Iterable[Kept | Row],
+    found: Iterable[Kept | Dropped],
     tally: Tally,
     *,
+    before: Done | None = None,
     carried: Iterable[pa.Table] = (),
 ) -> Tally:
-    """Write what a phase finds of a part, behind what earlier ones dropped; its tally."""
+    """Write what a phase finds of a part, behind what earlier ones dropped of it; its tally."""
     folder = part_folder(bench.folders[phase], number)
     remove(folder)
     kitchen = bench.worker.kitchen
     compared = kitchen.comparisons[phase] if kitchen and phase < len(kitchen.comparisons) else None
-    rows = Rows(folder, bench.worker.settings.dedup, compared)
+    rows = Rows(folder, bench.worker.settings, compared, noted=before.files("notes") if before else ())
     for table in carried:
         rows.carry(table)
     for one in found:
@@ -146,10 +150,14 @@ def held(page: RecipePage, name: str) -> str:
 class Rows:
     """Writes the rows of a part as they come, and the arrays on them at the end."""
 
-    def __init__(self, folder: Path, dedup: tuple[str, ...], compared: Comparison | None) -> None:
-        self.folder, self.dedup, self.compared = folder, () if compared else dedup, compared
+    def __init__(
+        self, folder: Path, settings: Settings, compared: Comparison | None = None, *, noted: Sequence[Path] = ()
+    ) -> None:
+        self.folder, self.ledger, self.compared = folder, settings.ledger, compared
+        self.dedup = () if compared else settings.dedup
         self.count = 0
-        self._waiting: dict[str, list[Row]] = {"kept": [], "dropped": []}
+        self._noted = iter_rows(noted) if noted else iter(())
+        self._waiting: dict[str, list[Row]] = {kind: [] for kind in KINDS}
         self._chars = Counter[str]()
         self._written = Counter[str]()
         self._ids: dict[str, list[int]] = {"kept": [], "dropped": []}
@@ -167,10 +175,12 @@ class Rows:
         self._ids["dropped"] += [xxhash.xxh3_64_intdigest(str(name)) for name in table["id"].to_pylist()]
         self._write("dropped", table)
 
-    def add(self, found: Kept | Row, tally: Tally) -> None:
+    def add(self, found: Kept | Dropped, tally: Tally) -> None:
         """Take one row."""
-        kind, row = ("kept", found.row) if isinstance(found, Kept) else ("dropped", found)
+        kind, row = "kept" if isinstance(found, Kept) else "dropped", found.row
         text = str(row["text"])
+        place = self.count if isinstance(found, Kept) else -1 - len(self._ids["dropped"])
+        self._note({"id": row["id"], PLACE: place, **found.notes})
         self._ids[kind].append(xxhash.xxh3_64_intdigest(str(row["id"])))
         if isinstance(found, Kept):
             self.count += 1
@@ -186,8 +196,21 @@ class Rows:
                 begun = tally.spend("heuristics", begun)
             self._mark(text)
             tally.spend("dedup", begun)
-        self._waiting[kind].append(row)
         self._chars[kind] += len(text)
+        self._wait(kind, row)
+
+    def _note(self, notes: Row) -> None:
+        """Note the values of a row, with those of earlier phases, behind rows that these dropped."""
+        if self.ledger:
+            for row in self._noted:
+                if int(str(row[PLACE])) >= 0:
+                    notes = row | notes
+                    break
+                self._wait("notes", row)
+            self._wait("notes", notes)
+
+    def _wait(self, kind: str, row: Row) -> None:
+        self._waiting[kind].append(row)
         if len(self._waiting[kind]) >= ROWS_HELD or self._chars[kind] >= CHARS_HELD:
             self._write(kind, self._waiting[kind])
             self._waiting[kind], self._chars[kind] = [], 0
@@ -204,11 +227,13 @@ class Rows:
 
     def _write(self, kind: str, rows: list[Row] | pa.Table) -> None:
         path = self.folder / f"{kind}-{self._written[kind]:05d}.parquet"
-        write_table(path, rows, kind="documents" if kind == "kept" else "dropped")
+        write_table(path, rows, kind=KINDS[kind])
         self._written[kind] += 1
 
     def close(self) -> None:
         """Write what waits, and the arrays."""
+        for row in self._noted:
+            self._wait("notes", row)
         for kind, rows in self._waiting.items():
             if rows:
                 self._write(kind, rows)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from vlmkit.core.curate.assemble import unique_ids, values_of, warn_of_ids, with_endings
 from vlmkit.core.curate.compare import Comparison, Marks, joined
 from vlmkit.core.curate.parts import HELD, Bench, Done, find_done, leave_done, work_on
-from vlmkit.core.curate.work import Kept, Row, Settings, Tally, Worker, dropped_row
+from vlmkit.core.curate.work import Dropped, Kept, Settings, Tally, Worker, dropped_row
 from vlmkit.core.errors import RunError
 from vlmkit.core.io.files import remove
 from vlmkit.core.io.progress import log
@@ -141,7 +141,7 @@ def go_on(bench: Bench, number: int, task: Task) -> Tally:
         raise RunError(f"part {number} is damaged", where=str(folder), fix="run the same command again")
     tally = before.tally
     found = held_pages(bench.worker, before, task, tally)
-    return leave_done(bench, number, task.phase, found, tally, carried=carried(before, task))
+    return leave_done(bench, number, task.phase, found, tally, before=before, carried=carried(before, task))
 
 
 def carried(part: Done, task: Task) -> Iterator[pa.Table]:
@@ -153,9 +153,10 @@ def carried(part: Done, task: Task) -> Iterator[pa.Table]:
         row += table.num_rows
 
 
-def held_pages(worker: Worker, part: Done, task: Task, tally: Tally) -> Iterator[Kept | Row]:
+def held_pages(worker: Worker, part: Done, task: Task, tally: Tally) -> Iterator[Kept | Dropped]:
     """The pages that a part holds, each settled by the comparison and taken through the steps after it."""
-    comparison = comparisons_of(worker)[task.phase - 1]
+    assert worker.kitchen is not None
+    comparison, column = worker.kitchen.comparisons[task.phase - 1], worker.kitchen.compared[task.phase - 1]
     ends, given, origins = np.cumsum(part.array("counts")), part.array("given"), part.array("origins")
     rows = iter_rows(part.files("kept"), batch=256) if part.kept else iter(())
     for number, row in enumerate(rows):
@@ -163,9 +164,11 @@ def held_pages(worker: Worker, part: Done, task: Task, tally: Tally) -> Iterator
         row["id"] = page["id"] = f"{row['id']}{task.endings.get(number, '')}"
         units = task.kept[ends[number] - part.array("counts")[number] : ends[number]]
         drop = comparison.settle(page, units)
+        notes = {column: float(drop is None)}
         if drop is not None:
             tally.drop("heuristics", drop.rule)
-            yield dropped_row(row, "heuristics", drop, matched_id=task.repeats.get(number))
+            yield Dropped(dropped_row(row, "heuristics", drop, matched_id=task.repeats.get(number)), notes)
         else:
-            yield worker.cook(Kept(row, bool(given[number]), str(origins[number])), page, tally, phase=task.phase)
+            kept = Kept(row, bool(given[number]), str(origins[number]), notes=notes)
+            yield worker.cook(kept, page, tally, phase=task.phase)
             worker.note_differing(tally)

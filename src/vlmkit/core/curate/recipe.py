@@ -6,6 +6,7 @@ of addresses, whose lists belong to others, and without the identification of la
 The other recipes that have a name are YAML files in `recipes/`, there to be copied and changed.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,11 +14,12 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from vlmkit.core.curate.columns import Column, named
 from vlmkit.core.curate.compare import Comparison
 from vlmkit.core.curate.custom import code_of
-from vlmkit.core.curate.operations import FIXES, Operation, Page, Setting
+from vlmkit.core.curate.operations import FIXES, Operation, Outcome, Page, Setting
 from vlmkit.core.curate.ops import MAKERS, WRONG, make, small_page
-from vlmkit.core.curate.rules import Drop
+from vlmkit.core.curate.rules import Drop, Found, judged
 from vlmkit.core.errors import InputError, RunError, nearest
 
 DCLM = "dclm"
@@ -144,11 +146,37 @@ def at_step(number: int, one: Step, error: InputError) -> InputError:
     return InputError(error.what, where=f"step {number} of the recipe, {one.func}: {error.where}", fix=error.fix)
 
 
+@dataclass(frozen=True)
+class Station:
+    """An operation in its place: the ledger's column for each rule that it finds values of, that for whether it leaves
+    anything, and whether a user brought it."""
+
+    operation: Operation
+    columns: Mapping[str, str]
+    own: str
+    brought: bool
+
+    def note(self, outcome: Outcome, notes: dict[str, float]) -> Drop | None:
+        """Note every value of an outcome; the first reason to drop in it."""
+        first = None
+        if outcome is None or isinstance(outcome, Drop):
+            first = outcome
+        else:
+            for found in (outcome,) if isinstance(outcome, Found) else outcome:
+                first = first or found.drop()
+                if found.rule in self.columns:
+                    notes[self.columns[found.rule]] = float(found.value)
+        if self.own:
+            notes[self.own] = float(first is None)
+        return first
+
+
 class Kitchen:
     """A recipe with its operations made: every page goes through them in order.
 
     Steps that compare pages cut it into phases of operations that need one page alone: all pages go through a phase
-    before the comparison that ends it is judged, and those that are left go through the next.
+    before the comparison that ends it is judged, and those that are left go through the next. `columns` are those that
+    its steps have in the ledger, in order, `compared` the ones of the comparisons.
 
     Raises:
         InputError: an operation or an argument that is not known, a file that is not there, or steps that do not fit
@@ -164,31 +192,72 @@ class Kitchen:
             except InputError as error:
                 raise at_step(number, one, error) from error
         self.comparisons = [one for one in self.operations if isinstance(one, Comparison)]
-        self.phases: list[list[Operation]] = [[]]
-        for operation in self.operations:
-            if isinstance(operation, Comparison):
-                self.phases.append([])
-            else:
-                self.phases[-1].append(operation)
+        self.columns: list[Column] = []
+        self.compared: list[str] = []
+        self.phases: list[list[Station]] = [[]]
         page = small_page()
         for number, (one, operation) in enumerate(zip(steps, self.operations, strict=True), start=1):
-            try:
-                operation.mark(page) if isinstance(operation, Comparison) else operation(
-                    page
-                )  # a drop is none here: the steps are to fit together
-            except RunError:
-                continue  # an operation that a user brings may need what real pages have
-            except InputError as error:
-                raise at_step(number, one, error) from error
-            except WRONG as error:
-                what = f"{one.func} cannot take what the steps before it leave: {error}"
-                raise at_step(number, one, InputError(what, where="text", fix="mend the order of the steps")) from error
+            found = self.tried(number, one, operation, page)
+            taken = [column.name for column in self.columns]
+            if isinstance(operation, Comparison):
+                self.compared.append(named(one.func, taken))
+                self.columns.append(Column.left(self.compared[-1], "heuristics"))
+                self.phases.append([])
+                continue
+            columns = {rule.rule: Column.of(rule, named(rule.rule, taken), "heuristics") for rule in found}
+            name = Path(one.func).name
+            own = "" if columns or name.endswith("_enricher") else named(name, taken)
+            self.columns += [Column.left(own, "heuristics")] if own else columns.values()
+            names = {rule: column.name for rule, column in columns.items()}
+            self.phases[-1].append(Station(operation, names, own, brought=one.func not in MAKERS))
         setting.differing.clear()
 
-    def __call__(self, page: Page, phase: int = 0) -> Drop | None:
-        """Take a page, which is changed, through the steps of a phase; the first drop ends it."""
-        for operation in self.phases[phase]:
-            found = operation(page)
-            if found is not None:
-                return found
-        return None
+    def tried(self, number: int, one: Step, operation: Operation | Comparison, page: Page) -> list[Found]:
+        """What a step finds on a page that was taken through those before it; a drop is none here, for the steps are
+        to fit together."""
+        try:
+            if isinstance(operation, Comparison):
+                operation.mark(page)
+                return []
+            outcome = operation(page)
+            if outcome is None or isinstance(outcome, Drop):
+                return []
+            found = [outcome] if isinstance(outcome, Found) else list(outcome)
+            judged(found)
+            return found
+        except RunError:
+            return []  # an operation that a user brings may need what real pages have
+        except InputError as error:
+            raise at_step(number, one, error) from error
+        except WRONG as error:
+            what = f"{one.func} cannot take what the steps before it leave: {error}"
+            raise at_step(number, one, InputError(what, where="text", fix="mend the order of the steps")) from error
+
+    def __call__(
+        self, page: Page, phase: int = 0, notes: dict[str, float] | None = None, dropped: Drop | None = None
+    ) -> Drop | None:
+        """Take a page, which is changed, through the steps of a phase; the first drop, or the one that it came with.
+
+        The drop ends it, unless there are notes to be made: then the page goes on, until nothing is left of it, to a
+        step that a user brought, who may not expect such a page, or to the end. Faults of DCLM's code are counted on
+        pages that it would see.
+        """
+        if notes is None:
+            for station in self.phases[phase]:
+                drop = judged(station.operation(page))
+                if drop is not None:
+                    return drop
+            return None
+        first, differing = dropped, Counter(self.setting.differing)
+        for station in self.phases[phase]:
+            if first is not None and station.brought:
+                break
+            drop = station.note(station.operation(page), notes)
+            if drop is not None and first is None:
+                first, differing = drop, Counter(self.setting.differing)
+            if drop is not None and station.own:
+                break
+        if first is not None:
+            self.setting.differing.clear()
+            self.setting.differing.update(differing)
+        return first

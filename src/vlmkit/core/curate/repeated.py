@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vlmkit.core.curate.bloom import Filter, OldBoth
@@ -19,7 +20,7 @@ from vlmkit.core.io.files import atomic, remove, write_json
 from vlmkit.core.io.progress import progress
 
 EVERY_S, SHARE = 120.0, 20  # the filter is written every so often, but for at most one part in so many of the time
-SCHEMA = pa.schema([("row", pa.int64()), ("share", pa.float64()), ("text", pa.string())])  # no text: a dropped page
+SCHEMA = pa.schema([("row", pa.int64()), ("share", pa.float64()), ("text", pa.string())])  # no text: as it was
 
 Texts = Iterator[tuple[int, str]]  # rows of a part with their texts, in order
 
@@ -55,11 +56,10 @@ class Repeated:
         lefts: list[str | None] = []
         for row, text in texts:
             left, share = self.bloom(text)
-            if left != text or not left.strip():
-                rows.append(row)
-                shares.append(share)
-                lefts.append(left if left.strip() else None)
-                self.changed += bool(left.strip())
+            rows.append(row)
+            shares.append(share)
+            lefts.append((left if left.strip() else "") if left != text or not left.strip() else None)
+            self.changed += bool(lefts[-1])
         with atomic(self.table(number)) as temporary:
             pq.write_table(pa.table([rows, shares, lefts], schema=SCHEMA), temporary, compression="zstd")
 
@@ -81,9 +81,16 @@ class Repeated:
 
     def dropped_rows(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """The rows of a part that are dropped, and the share of their n-grams that were known."""
-        table = pq.read_table(self.table(number), columns=["row", "share", "text"])
-        table = table.filter(table["text"].is_null())
+        table = pq.read_table(self.table(number))
+        table = table.filter(pc.equal(table["text"], ""))
         return table["row"].to_numpy(), table["share"].to_numpy()
+
+    def shares(self, number: int, count: int) -> np.ndarray:
+        """The share of known n-grams of each of the rows of a part (count,); NaN for those that were not looked at."""
+        table = pq.read_table(self.table(number), columns=["row", "share"])
+        found = np.full(count, np.nan)
+        found[table["row"].to_numpy()] = table["share"].to_numpy()
+        return found
 
     def texts(self, number: int) -> dict[int, str]:
         """What is left of those pages of a part that lost paragraphs."""
@@ -99,7 +106,7 @@ class Repeated:
 def texts_left(path: Path) -> dict[int, str]:
     """What is left of those pages in a part's table that lost paragraphs."""
     table = pq.read_table(path, columns=["row", "text"])
-    table = table.filter(table["text"].is_valid())
+    table = table.filter(pc.greater(table["text"], ""))
     return dict(zip(table["row"].to_pylist(), table["text"].to_pylist(), strict=True))
 
 

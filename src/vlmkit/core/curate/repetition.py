@@ -8,7 +8,7 @@ of words that lie in some 5- to 10-gram occurring more than once (each word coun
 import math
 from collections.abc import Iterator
 
-from vlmkit.core.curate.rules import ENDS, Drop
+from vlmkit.core.curate.rules import ENDS, Found
 from vlmkit.cuda.text import LONGEST, Pieces, Repetition, ngrams_of, pieces, repetition
 from vlmkit.cuda.words import segment_words, split_paragraphs
 
@@ -17,22 +17,17 @@ TOP = {2: 0.2, 3: 0.18, 4: 0.16}
 REPEATED = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
 
 
-def massive_web_repetition_filters(text: str, *, skip_paragraph: bool = False) -> str | Drop:
-    """Drop pages that repeat themselves; the rule named is the first of the fifteen that says so."""
-    if not text:
-        return Drop("repetition_line_count", 1.0, MAX_SEGMENTS)
+def massive_web_repetition_filters(text: str, *, skip_paragraph: bool = False) -> Iterator[Found]:
+    """Drop pages that repeat themselves: each of the fifteen quantities in order."""
     found = repetition(text)
-    return next((Drop(*one) for one in measured(found, skip_paragraph=skip_paragraph) if one[1] > one[2]), text)
-
-
-def measured(found: Repetition, *, skip_paragraph: bool = False) -> Iterator[tuple[str, float, float]]:
-    """Each rule, in order, with its value and bound."""
     kinds = {"line": found.lines} if skip_paragraph else {"line": found.lines, "paragraph": found.paragraphs}
     for measure, bound, unit in ((by_count, MAX_SEGMENTS, "count"), (by_chars, MAX_CHARS, "chars")):
         for name, some in kinds.items():
-            yield f"repetition_{name}_{unit}", measure(some), bound
-    for n, bound in (TOP | REPEATED).items():
-        yield f"repetition_{'top' if n in TOP else 'repeated'}_{n}gram", by_grams(found, n, top=n in TOP), bound
+            yield Found(f"repetition_{name}_{unit}", measure(some), -math.inf, bound)
+    for n, bound in TOP.items():
+        yield Found(f"repetition_top_{n}gram", by_grams(found, n, top=True), -math.inf, bound)
+    for n, bound in REPEATED.items():
+        yield Found(f"repetition_repeated_{n}gram", by_grams(found, n, top=False), -math.inf, bound)
 
 
 def by_count(some: Pieces) -> float:
@@ -54,11 +49,11 @@ def by_grams(found: Repetition, n: int, *, top: bool) -> float:
 def repetition_filter(
     text: str, *, granularity: str | int, max_fraction: float, count_characters: bool = True,
     ngram_char_ratio: str | None = None, ignore_case: bool = False,
-) -> str | Drop:  # fmt: skip
+) -> Found:  # fmt: skip
     """Drop pages of which more than `max_fraction` repeats: lines or paragraphs by their characters or their number, or
     n-grams of words, by the most frequent one (`most_common`, the default up to 4) or by all that repeat (`all`)."""
     if not text:
-        return Drop("repetition_filter", 1.0, max_fraction)
+        return Found("repetition_filter", math.inf, high=max_fraction)
     known = text.lower() if ignore_case else text
     if isinstance(granularity, str):
         some = pieces(split_paragraphs(known, ENDS[granularity]))
@@ -66,7 +61,7 @@ def repetition_filter(
     else:
         most_common = granularity in TOP if ngram_char_ratio is None else ngram_char_ratio == "most_common"
         fraction = share_of(known, granularity, top=most_common)
-    return Drop("repetition_filter", fraction, max_fraction) if fraction > max_fraction else text
+    return Found("repetition_filter", fraction, high=max_fraction)
 
 
 def share_of(text: str, n: int, *, top: bool) -> float:

@@ -1,13 +1,13 @@
 """Filters of DCLM: what is measured on a text, and the bounds outside of which its page is dropped.
 
-A rule takes a text and gives it back, or a `Drop` that says which rule, what was measured and the bound. Names, keyword
-arguments, defaults and edge cases are those of DCLM (Li et al. 2024, "DataComp-LM"), down to which white space
-separates words and which bound is strict.
+A rule takes a text and gives what it `Found`: what was measured, kept or not, and the bounds; `judged` says whether the
+page goes, by a `Drop`. Names, keyword arguments, defaults and edge cases are those of DCLM (Li et al. 2024,
+"DataComp-LM"), down to which white space separates words and which bound is strict.
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from vlmkit.core.curate.sentences import Splitter
@@ -25,21 +25,38 @@ class Drop(NamedTuple):
     threshold: float
 
 
-def outside(value: float, low: float, high: float) -> float | None:
-    """The bound that a value is outside of, or None; not a number is outside of the lower bound."""
-    return high if value > high else None if value >= low else low
+class Found(NamedTuple):
+    """What a rule measured on a document, and the bounds within which it stays; `strict` ones leave out their ends."""
+
+    rule: str
+    value: float
+    low: float = -math.inf
+    high: float = math.inf
+    strict: bool = False
+
+    def drop(self) -> Drop | None:
+        """Why the document goes; not a number is outside of any bounds."""
+        value, low, high = self.value, self.low, self.high
+        if low < value < high or (not self.strict and low <= value <= high):
+            return None
+        above = value > high or (value == high and self.strict) or math.isinf(low)
+        return Drop(self.rule, value, high if above else low)
 
 
-def bounded(text: str, rule: str, value: float, low: float, high: float) -> str | Drop:
-    """The text if its value lies within inclusive bounds."""
-    bound = outside(value, low, high)
-    return text if bound is None else Drop(rule, value, bound)
+def judged(found: Drop | Found | Iterable[Found] | None) -> Drop | None:
+    """The first reason to drop in what an operation or a rule found."""
+    if found is None or isinstance(found, Drop):
+        return found
+    for one in (found,) if isinstance(found, Found) else found:
+        if not one.low < one.value < one.high and (drop := one.drop()):
+            return drop
+    return None
 
 
 def page_length_filter(
     text: str, *, length_type: str, min_length: float = 1, max_length: float = math.inf,
     splitter: Splitter | None = None, **how: Any,
-) -> str | Drop:  # fmt: skip
+) -> Found:  # fmt: skip
     """Keep pages of so many words, lines, paragraphs, sentences or characters, both ends included.
 
     `how` goes to what cuts words (`model`, `ignore_punctuation`, `ignore_whitespace`) or lines (`remove_empty`);
@@ -54,50 +71,55 @@ def page_length_filter(
         count = len(splitter(text))
     else:
         count = len(text)
-    return bounded(text, "page_length_filter", count, min_length, max_length)
+    return Found("page_length_filter", count, min_length, max_length)
 
 
-def word_length_filter(text: str, *, min_length: float = 0, max_length: float = math.inf) -> str | Drop:
+def word_length_filter(text: str, *, min_length: float = 0, max_length: float = math.inf) -> Found:
     """Keep pages whose words have so many characters on average, both ends included."""
     found = counts(text)
     mean = found.word_chars / found.words if found.words else math.nan
-    return bounded(text, "word_length_filter", mean, min_length, max_length)
+    return Found("word_length_filter", mean, min_length, max_length)
 
 
-def symbol_ratio_filter(text: str, *, max_symbol_to_word_ratio: float = 0.1) -> str | Drop:
+def symbol_ratio_filter(text: str, *, max_symbol_to_word_ratio: float = 0.1) -> Found:
     """Drop pages with more than one `#` or ellipsis for ten words."""
     found = counts(text)
     ratio = found.symbols / found.words if found.words else math.nan
-    return bounded(text, "symbol_ratio_filter", ratio, 0, max_symbol_to_word_ratio)
+    return Found("symbol_ratio_filter", ratio, high=max_symbol_to_word_ratio)
 
 
-def bullet_count_filter(text: str, *, max_bullet_start_ratio: float = 0.9) -> str | Drop:
+def bullet_count_filter(text: str, *, max_bullet_start_ratio: float = 0.9) -> Found:
     """Drop pages of which more than nine lines in ten start with a bullet."""
     found = counts(text)
-    if found.bullets > max_bullet_start_ratio * found.lines:
-        return Drop("bullet_count_filter", found.bullets / found.lines, max_bullet_start_ratio)
-    return text
+    return of_lines("bullet_count_filter", found.bullets, found.lines, max_bullet_start_ratio)
 
 
-def ellipsis_count_filter(text: str, *, max_ellipsis_end_ratio: float = 0.3) -> str | Drop:
+def ellipsis_count_filter(text: str, *, max_ellipsis_end_ratio: float = 0.3) -> Found:
     """Drop pages of which more than three lines in ten end in an ellipsis."""
     found = counts(text)
-    if found.ellipses > max_ellipsis_end_ratio * found.lines:
-        return Drop("ellipsis_count_filter", found.ellipses / found.lines, max_ellipsis_end_ratio)
-    return text
+    return of_lines("ellipsis_count_filter", found.ellipses, found.lines, max_ellipsis_end_ratio)
 
 
-def alphabetic_word_ratio_filter(text: str, *, max_ratio: float = 0.2) -> str | Drop:
+def of_lines(rule: str, count: int, lines: int, bound: float) -> Found:
+    """A share of lines that DCLM judges by count > bound * lines; where rounding makes that another answer than the
+    quotient gives, the quotient is moved to the other side of the bound, or onto it."""
+    share = count / lines if lines else 0.0
+    if (count > bound * lines) != (share > bound):
+        share = bound if share > bound else math.nextafter(bound, math.inf)
+    return Found(rule, share, high=bound)
+
+
+def alphabetic_word_ratio_filter(text: str, *, max_ratio: float = 0.2) -> Found:
     """Drop pages of which more than one word in five holds no letter."""
     found = counts(text)
     ratio = found.bare_words / found.words if found.words else math.nan
-    return bounded(text, "alphabetic_word_ratio_filter", ratio, 0, max_ratio)
+    return Found("alphabetic_word_ratio_filter", ratio, high=max_ratio)
 
 
-def stop_word_filter(text: str, *, count_unique: bool = False, min_stop_word: int = 2) -> str | Drop:
+def stop_word_filter(text: str, *, count_unique: bool = False, min_stop_word: int = 2) -> Found:
     """Drop pages with fewer than two occurrences of the, be, to, of, and, that, have, with; or with fewer of them."""
     count = counts(text).distinct_stop_words if count_unique else counts(text).stop_words
-    return bounded(text, "stop_word_filter", count, max(min_stop_word, 1), math.inf)
+    return Found("stop_word_filter", count, max(min_stop_word, 1))
 
 
 def removed_share(text: str, previous: int, **how: Any) -> float:
@@ -117,10 +139,9 @@ def number_of_words(
     )
 
 
-def substring_filter(text: str, *, pattern: re.Pattern[str], case_sensitive: bool = False) -> str | Drop:
+def substring_filter(text: str, *, pattern: re.Pattern[str], case_sensitive: bool = False) -> Found:
     """Drop pages in which a pattern occurs."""
-    found = pattern.search(text if case_sensitive else text.lower())
-    return text if found is None else Drop("substring_filter", 1, 0)
+    return Found("substring_filter", pattern.search(text if case_sensitive else text.lower()) is not None, high=0)
 
 
 def banned_anywhere(

@@ -1,10 +1,8 @@
 """Steps of a recipe that score pages by a fastText model, as the stage `quality` does."""
 
-import math
-
 from vlmkit.core.curate.operations import Operation, Page, Setting
 from vlmkit.core.curate.quality import MODEL, Classifier
-from vlmkit.core.curate.rules import Drop, bounded
+from vlmkit.core.curate.rules import Found
 from vlmkit.core.errors import InputError
 
 KEY = "fasttext_hq_prob"
@@ -28,8 +26,7 @@ def fasttext_filter(setting: Setting, model_filename: str, threshold: float, lab
     """Keeps pages to which a fastText model gives a label with a probability of at least a threshold."""
     classifier = Classifier(setting.find(model_filename, what="fasttext_filter"), label=label)
 
-    def operation(page: Page) -> Drop | None:
-        found = bounded(page["text"], "fasttext_filter", classifier.score(page["text"]), threshold, math.inf)
-        return found if isinstance(found, Drop) else None
+    def operation(page: Page) -> Found:
+        return Found("fasttext_filter", classifier.score(page["text"]), low=threshold)
 
     return operation

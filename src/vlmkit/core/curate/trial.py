@@ -12,7 +12,7 @@ from vlmkit.core.curate import minhash
 from vlmkit.core.curate.assemble import texts_of
 from vlmkit.core.curate.estimate import Counts
 from vlmkit.core.curate.parts import Done, Rows
-from vlmkit.core.curate.work import Kept, Tally, Worker, total
+from vlmkit.core.curate.work import Tally, Worker, total
 from vlmkit.core.io.sample import Sample
 from vlmkit.core.io.tables import iter_rows
 
@@ -60,12 +60,11 @@ class Trial:
 
 def work(worker: Worker, sample: Sample, numbers: Sequence[int], folder: Path) -> Done:
     """Take some stretches of a sample through the stages that look at one page, as one part; ids name the stretch."""
-    rows, tally = Rows(folder, worker.settings.dedup, None), Tally()
+    rows, tally = Rows(folder, worker.settings), Tally()
     for number in numbers:
         for page in worker.pages(sample.stretches[number].pages, tally):
             found = worker.alone(page, tally)
-            row = found.row if isinstance(found, Kept) else found
-            row["id"] = f"{number}{MARK}{row['id']}"
+            found.row["id"] = f"{number}{MARK}{found.row['id']}"
             rows.add(found, tally)
     rows.close()
     return Done(folder, rows.count, tally)
@@ -92,7 +91,7 @@ def attempt(
     after_half = finish(parts[:1], "half")[-1]
     folders, tally, tokens, after_all = finish(parts, "all")
     apart = total(one.tally for one in parts).seconds
-    sizes = {name: size_of(folders.folder / name, "part-*.parquet") for name in ("documents", "dropped")}
+    sizes = {name: size_of(folders.folder / name, "part-*.parquet") for name in ("documents", "dropped", "ledger")}
     sizes["tokens"] = size_of(folders.folder / "tokens", "*.safetensors")
     sizes["state"] = size_of(root / "parts", "*/*") + size_of(folders.state, "*/**/*")
     if "minhash" in worker.settings.dedup:  # of the pages that are like another one, which are all at most

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from urllib.parse import urlparse
 
-from vlmkit.core.curate.rules import Drop
+from vlmkit.core.curate.rules import Drop, Found
 
 TLDS = "tlds.txt"
 TAIL = r"[-a-zA-Z0-9()@:%_\+.~#?&//=]*"
@@ -64,16 +64,15 @@ class UrlBan:
         self._pattern = None if exact_domain_match else re.compile(f"{edge}(?:{any_of(entries)}){edge}", flags)
         self._ignored, self._least, self._cased = tuple(ignore_chars), num_banned_substrs, case_sensitive
 
-    def __call__(self, url: str) -> Drop | None:
+    def __call__(self, url: str) -> Found:
         asked = url if self._pattern else urlparse(url).netloc
         asked = asked if self._cased else asked.lower()
         for chars in self._ignored:
             asked = asked.replace(chars, "")
         if self._hosts is not None:
-            return Drop("url_substring_filter", 1, 1) if asked in self._hosts else None
+            return Found("url_substring_filter", asked in self._hosts, high=1, strict=True)
         assert self._pattern is not None
-        hits = len(set(self._pattern.findall(asked)))
-        return Drop("url_substring_filter", hits, self._least) if hits >= self._least else None
+        return Found("url_substring_filter", len(set(self._pattern.findall(asked))), high=self._least, strict=True)
 
 
 def without(pattern: re.Pattern[str], text: str, *, hint: re.Pattern[str]) -> str:

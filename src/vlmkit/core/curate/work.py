@@ -9,22 +9,24 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vlmkit.core.curate.columns import Column, named
 from vlmkit.core.curate.extract import EXTRACTORS
 from vlmkit.core.curate.language import Identifier
 from vlmkit.core.curate.operations import Page as RecipePage
 from vlmkit.core.curate.operations import Setting
 from vlmkit.core.curate.quality import GOOD, Classifier
 from vlmkit.core.curate.recipe import BASELINE, Kitchen, Step
-from vlmkit.core.curate.rules import Drop
+from vlmkit.core.curate.rules import Drop, Found
 from vlmkit.core.io.encodings import clean
 from vlmkit.core.io.inflate import Damage
 from vlmkit.core.io.web import Page, Reading
 
 Row = dict[str, object]
+LANGUAGE, QUALITY = "language_filter", "quality_filter"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Settings:
     fixes: tuple[str, ...] = ()
     quality_model: Path | None = None
     quality_label: str = GOOD
+    ledger: bool = True
 
 
 @dataclass
@@ -106,12 +109,21 @@ def total(tallies: Iterable[Tally]) -> Tally:
 @dataclass
 class Kept:
     """A page that is kept so far, as a row of documents, whether its id was given, and the input it came with; `page`,
-    as its recipe left it, while it waits for a comparison with all others."""
+    as its recipe left it, while it waits for a comparison with all others; the values that rules have of it."""
 
     row: Row
     given: bool
     origin: str = ""
     page: RecipePage | None = None
+    notes: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Dropped:
+    """A page that is dropped, as a row of the drop log, with the values that rules have of it."""
+
+    row: Row
+    notes: dict[str, float] = field(default_factory=dict)
 
 
 class Worker:
@@ -126,8 +138,11 @@ class Worker:
         self.classifier = Classifier(rated, label=settings.quality_label) if rated else None
         setting = Setting(settings.assets, settings.language_model, frozenset(settings.fixes))
         self.kitchen = Kitchen(settings.recipe, setting) if "heuristics" in settings.stages else None
+        self.columns = [Column(LANGUAGE, "language", LANGUAGE, low=settings.language_threshold, strict=True)]
+        self.columns = (self.columns if self.identifier else []) + (self.kitchen.columns if self.kitchen else [])
+        self.quality = named(QUALITY, [column.name for column in self.columns])
 
-    def pages(self, pages: Iterable[Page | Damage], tally: Tally) -> Iterator[Kept | Row]:
+    def pages(self, pages: Iterable[Page | Damage], tally: Tally) -> Iterator[Kept | Dropped]:
         """Each page as a kept document or as a row of the drop log, in order."""
         source = iter(pages)
         while True:
@@ -138,7 +153,7 @@ class Worker:
                 return
             if isinstance(page, Damage):
                 tally.drop("read", page.rule)
-                yield damage_row(page)
+                yield Dropped(damage_row(page), {page.rule: float(page.offset)})
             else:
                 yield self.page(page, tally)
                 self.note_differing(tally)
@@ -149,7 +164,7 @@ class Worker:
             tally.differing += self.kitchen.setting.differing
             self.kitchen.setting.differing.clear()
 
-    def page(self, page: Page, tally: Tally) -> Kept | Row:
+    def page(self, page: Page, tally: Tally) -> Kept | Dropped:
         """One page through the stages."""
         row: Row = {
             "id": page.id or page_id(page),
@@ -159,44 +174,66 @@ class Worker:
             "metadata": json.dumps(page.metadata, ensure_ascii=False, sort_keys=True, default=str),
         }
         row = {name: clean(value) if isinstance(value, str) else value for name, value in row.items()}
-        for stage, step in self.steps(page, row):
-            begun = time.perf_counter()
-            result = step(str(row["text"]))
-            tally.spend(stage, begun)
-            if isinstance(result, Drop):
-                tally.drop(stage, result.rule)
-                return dropped_row(row, stage, result)
-            tally.kept[stage] += 1
-            tally.chars[stage] += len(result or page.html or page.text or "")
-            row["text"] = result
+        stage = "read"
+        if "extract" in self.settings.stages:
+            tally.kept["read"] += 1
+            tally.chars["read"] += len(page.html or page.text or "")
+            stage = "extract"
+        begun = time.perf_counter()
+        text = self.text_of(page)
+        begun = tally.spend(stage, begun)
+        if isinstance(text, Drop):
+            tally.drop(stage, text.rule)
+            return Dropped(dropped_row(row, stage, text), {text.rule: float(text.value)})
+        row["text"] = text
         kept = Kept(row, page.id is not None, page.given)
-        return self.cook(kept, self.recipe_page(page, row), tally, phase=0) if self.kitchen else self.rated(kept, tally)
+        leave(tally, stage, text)
+        drop = self.in_language(kept, tally) if self.identifier else None
+        if drop is not None and not self.settings.ledger:
+            return Dropped(dropped_row(row, "language", drop))
+        return self.cook(kept, self.recipe_page(page, row), tally, phase=0, dropped=drop)
 
     def recipe_page(self, page: Page, row: Row) -> RecipePage:
         """A page as the steps of a recipe see it."""
-        assert self.kitchen is not None
         url = str(row["url"] or "")
-        metadata = json.loads(str(row["metadata"])) if self.kitchen.comparisons else page.metadata
+        waits = self.kitchen is not None and self.kitchen.comparisons
+        metadata = json.loads(str(row["metadata"])) if waits else page.metadata
         return {"text": row["text"], "url": url, "metadata": {"WARC-Target-URI": url, **metadata}, "id": row["id"]}
 
-    def cook(self, kept: Kept, page: RecipePage, tally: Tally, *, phase: int) -> Kept | Row:
-        """A page through a phase of the recipe: dropped, waiting for the comparison after it, or kept."""
-        assert self.kitchen is not None
-        begun = time.perf_counter()
-        drop = self.kitchen(page, phase)
-        tally.spend("heuristics", begun)
-        if drop is not None:
-            tally.drop("heuristics", drop.rule)
-            return dropped_row(kept.row, "heuristics", drop)
-        if phase < len(self.kitchen.comparisons):
-            return replace(kept, page=page)
-        tally.kept["heuristics"] += 1
-        left = page["text"]
-        kept.row["text"] = "\n".join(left) if isinstance(left, list) else str(left)
-        tally.chars["heuristics"] += len(str(kept.row["text"]))
-        return self.rated(kept, tally)
+    def cook(
+        self, kept: Kept, page: RecipePage, tally: Tally, *, phase: int, dropped: Drop | None = None
+    ) -> Kept | Dropped:
+        """A page through a phase of the recipe: dropped, waiting for the comparison after it, or kept.
 
-    def alone(self, found: Kept | Row, tally: Tally) -> Kept | Row:
+        A page that the stage before dropped comes for the values that the rules have of it.
+        """
+        drop, stage, waits = dropped, "language", False
+        if self.kitchen:
+            begun = time.perf_counter()
+            drop = self.kitchen(page, phase, kept.notes if self.settings.ledger else None, dropped)
+            tally.spend("heuristics", begun)
+            waits = phase < len(self.kitchen.comparisons)
+            if drop is not None and dropped is None:
+                stage = "heuristics"
+                tally.drop(stage, drop.rule)
+        text = "\n".join(page["text"]) if isinstance(page["text"], list) else str(page["text"])
+        if drop is not None:
+            return self.dropped(kept, stage, drop, "" if waits or not self.settings.ledger else text, tally)
+        if waits:
+            return replace(kept, page=page)
+        kept.row["text"] = text
+        if self.kitchen:
+            leave(tally, "heuristics", text)
+        return self.rated(kept, text, tally)
+
+    def dropped(self, kept: Kept, stage: str, drop: Drop, left: str, tally: Tally) -> Dropped:
+        """A page that is dropped, of which the steps behind the drop would leave a text, or none."""
+        if left:
+            self.rated(kept, left, tally)
+        row = dropped_row(kept.row, stage, drop)
+        return Dropped(row | {"left": left} if left not in ("", row["text"]) else row, kept.notes)
+
+    def alone(self, found: Kept | Dropped, tally: Tally) -> Kept | Dropped:
         """A page that waits for a comparison, taken on through all phases as if it repeated no other."""
         phase = 0
         while isinstance(found, Kept) and found.page is not None:
@@ -204,22 +241,27 @@ class Worker:
             found = self.cook(replace(found, page=None), found.page, tally, phase=phase)
         return found
 
-    def rated(self, kept: Kept, tally: Tally) -> Kept:
-        """A kept page with its quality, where that is asked for."""
+    def rated(self, kept: Kept, text: str, tally: Tally) -> Kept:
+        """A page with the quality of its text, where that is asked for."""
         if self.classifier:
             begun = time.perf_counter()
-            kept.row["quality_score"] = self.classifier.score(str(kept.row["text"]))
+            kept.row["quality_score"] = kept.notes[self.quality] = self.classifier.score(text)
             tally.spend("quality", begun)
         return kept
 
-    def steps(self, page: Page, row: Row) -> Iterator[tuple[str, Callable[[str], str | Drop]]]:
-        """The stages that a page goes through before its recipe, in order."""
-        stages = self.settings.stages
-        if "extract" in stages:
-            yield "read", lambda text: text
-        yield "extract" if "extract" in stages else "read", lambda _: self.text_of(page)
-        if self.identifier and "language" in stages:
-            yield "language", lambda text: self.in_language(text, row)
+    def in_language(self, kept: Kept, tally: Tally) -> Drop | None:
+        """Note the likeliest of the wanted languages; the drop of a page that is in none of them."""
+        assert self.identifier is not None
+        begun, row = time.perf_counter(), kept.row
+        row["language"], score = self.identifier.likeliest(str(row["text"]), wanted=self.settings.languages)
+        row["language_score"] = kept.notes[LANGUAGE] = score
+        drop = Found(LANGUAGE, score, low=self.settings.language_threshold, strict=True).drop()
+        tally.spend("language", begun)
+        if drop is None:
+            leave(tally, "language", str(row["text"]))
+        else:
+            tally.drop("language", drop.rule)
+        return drop
 
     def text_of(self, page: Page) -> str | Drop:
         """The text that a page brings, or the main text of its HTML."""
@@ -228,15 +270,11 @@ class Worker:
         text = clean(page.text or "")
         return text if text.strip() else Drop("empty_text", 0, 1)
 
-    def in_language(self, text: str, row: Row) -> str | Drop:
-        """The text if it is in a wanted language; the language is noted."""
-        assert self.identifier is not None
-        settings = self.settings
-        found = self.identifier.judge(text, wanted=settings.languages, threshold=settings.language_threshold)
-        if isinstance(found, Drop):
-            return found
-        row["language"], row["language_score"] = found
-        return text
+
+def leave(tally: Tally, stage: str, text: str) -> None:
+    """Count a page that a stage keeps, with the text that it leaves."""
+    tally.kept[stage] += 1
+    tally.chars[stage] += len(text)
 
 
 def page_id(page: Page) -> str:
@@ -246,18 +284,10 @@ def page_id(page: Page) -> str:
 
 
 def dropped_row(row: Row, step: str, drop: Drop, *, matched_id: str | None = None) -> Row:
-    """A row of the drop log for a document."""
-    return {
-        "id": row["id"],
-        "step": step,
-        "rule": drop.rule,
-        "value": None if math.isnan(drop.value) else float(drop.value),
-        "threshold": float(drop.threshold),
-        "matched_id": matched_id,
-        "text": row["text"],
-        "url": row["url"],
-        "source": row["source"],
-    }
+    """A row of the drop log for a document: all that `documents` would have of it, and why it is not there."""
+    value = None if math.isnan(drop.value) else float(drop.value)
+    why = {"step": step, "rule": drop.rule, "value": value, "threshold": float(drop.threshold)}
+    return {"id": row["id"], **why, "matched_id": matched_id} | row
 
 
 def damage_row(damage: Damage) -> Row:

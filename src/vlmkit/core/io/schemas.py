@@ -15,8 +15,11 @@ SCHEMAS: dict[str, pa.Schema] = {
         [
             ("id", TEXT), ("step", TEXT), ("rule", TEXT), ("value", REAL),
             ("threshold", REAL), ("matched_id", TEXT), ("text", TEXT), ("url", TEXT), ("source", TEXT),
+            ("metadata", TEXT), ("language", TEXT), ("language_score", REAL), ("quality_score", REAL), ("left", TEXT),
         ]
     ),
+    "ledger": pa.schema([("id", TEXT)]),
+    "notes": pa.schema([("id", TEXT), ("place", INT)]),
     "decontamination": pa.schema(
         [
             ("task", TEXT), ("items", INT), ("testable", INT), ("short", INT), ("common", INT), ("found", INT),

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from vlmkit.core.configs.curate import STAGES, CurateConfig
-from vlmkit.core.curate.assemble import find_duplicates, find_poor, find_repeated, lengths_of, write_corpus
+from vlmkit.core.curate.assemble import Bounds, judge, lengths_of, write_corpus
 from vlmkit.core.curate.language import shipped_model
+from vlmkit.core.curate.ledger import Sheet
 from vlmkit.core.curate.operations import FIXES
 from vlmkit.core.curate.parts import Done
 from vlmkit.core.curate.recipe import brought_code, check_fixes, named_recipes, read_recipe
@@ -51,7 +52,7 @@ def run(config: CurateConfig) -> Result:
     check_executor(config)
     worker = Worker(settings)  # an identifier that cannot be read, or a step that cannot be made, is refused here
     if config.dry_run:
-        table = partial(assemble, config, settings, replace(plans, mix=None))
+        table = partial(assemble, config, worker, replace(plans, mix=None))
         return plan(config, worker, sources, parts, table, partial(tokenize, config, settings, tokenizer))
     done = do_parts(config, worker, parts, job)
     if isinstance(done, Result):
@@ -59,7 +60,7 @@ def run(config: CurateConfig) -> Result:
     tally = total(part.tally for part in done)
     if tally.dropped["read"]:
         log.warning("%d records could not be read as they should: see dropped/, step read", tally.dropped["read"])
-    documents, dropped, told = assemble(config, settings, plans, done, job, tally)
+    documents, dropped, told = assemble(config, worker, plans, done, job, tally)
     if not documents:
         log.warning("no document was kept: dropped/ says why")
     values: dict[str, object] = {"documents": documents, "dropped": dropped, "tokens": None}
@@ -103,28 +104,27 @@ def settle(config: CurateConfig, sources: list[Source]) -> Settings:
     dedup = config.dedup if "dedup" in stages else ()
     return Settings(
         stages, config.extractor, config.language, config.language_threshold, model, reading, dedup, recipe,
-        config.assets, fixes, config.quality_model, config.quality_label,
+        config.assets, fixes, config.quality_model, config.quality_label, config.ledger,
     )  # fmt: skip
 
 
 def assemble(
-    config: CurateConfig, settings: Settings, plans: Plans, done: list[Done], job: Place, tally: Tally
+    config: CurateConfig, worker: Worker, plans: Plans, done: list[Done], job: Place, tally: Tally
 ) -> tuple[int, int, dict[str, object]]:
     """Find duplicates, poor pages and what the late stages drop, and write the tables; how many documents and dropped
     rows there are, and what is told of the Bloom filter, the mix and the tasks."""
-    begun = time.perf_counter()
-    found = find_duplicates(done, settings.dedup, threshold=config.similarity, folder=job.state / "duplicates")
-    told: dict[str, object] = {}
-    if "bloom" in settings.dedup:
-        told["bloom"] = find_repeated(
-            done, found, rate=config.bloom_rate, threshold=config.bloom_threshold, folder=job.state / "bloom"
-        )
+    begun, settings = time.perf_counter(), worker.settings
+    bounds = Bounds(
+        config.similarity, config.bloom_rate, config.bloom_threshold, config.quality_threshold, config.quality_keep
+    )
+    quality = "quality" in settings.stages
+    found, told = judge(done, bounds, dedup=settings.dedup, quality=quality, state=job.state)
     if "dedup" in settings.stages:
         tally.spend("dedup", begun)
-    if "quality" in settings.stages:
-        find_poor(done, found, threshold=config.quality_threshold, keep=config.quality_keep)
     told |= choose(config, plans, done, found, job, tally)
     late = [one for one in ("dedup", "quality", "mix", "decontaminate") if one in settings.stages]
     found.count(tally, late, lengths_of(done, found))
-    documents, dropped = write_corpus(done, found, folder=job.folder)
+    columns = [*worker.columns, *found.columns(settings.stages, settings.dedup, worker.quality)]
+    sheet = Sheet(columns, settings.stages, settings.dedup, config.bloom_rate, config.quality_keep)
+    documents, dropped = write_corpus(done, found, folder=job.folder, sheet=sheet if config.ledger else None)
     return documents, dropped, told
