@@ -11,9 +11,10 @@ from vlmkit.core.configs.fields import Action, argument, option
 class RetuneConfig(Action):
     """Say what other bounds of rules would keep, from a corpus's ledger; with --out, write that corpus.
 
-    No page is read or measured again. Rules that look at one page alone are judged by their values; with --out,
-    duplicates and poor pages are told anew among what is left, so that the documents are those of a run with these
-    bounds. Mix, decontamination and tokens are left to `vlmkit curate`, which reads what this writes.
+    No page is read or measured again. Rules that look at one page alone are judged by their
+    values; with --out, duplicates and poor pages are told anew among what is left, so that the
+    documents are those of a run with these bounds. Mix, decontamination and tokens are left to
+    `vlmkit curate`, which reads what this writes.
     """
 
     command: ClassVar[str] = "curate"

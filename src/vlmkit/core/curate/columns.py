@@ -28,9 +28,9 @@ class Column:
         return cls(name, stage, found.rule, found.low, found.high, found.strict)
 
     @classmethod
-    def left(cls, name: str, stage: str) -> "Column":
+    def left(cls, rule: str, name: str, stage: str) -> "Column":
         """The column of a step that says 1 of a page of which it leaves something, and 0 of another."""
-        return cls(name, stage, name, low=1, tunable=False)
+        return cls(name, stage, rule, low=1, tunable=False)
 
     def inside(self, values: np.ndarray) -> np.ndarray:
         """Whether values (N,) are within the bounds; not a number is not."""

@@ -16,6 +16,12 @@ def row_of(folder: Path, name: str) -> Row | None:
     return next((row for row in iter_rows(folder) if row["id"] == name), None)
 
 
+def values_of(folder: Path, name: str) -> dict[str, float]:
+    """The values that the rules of a ledger have of an id."""
+    row = row_of(folder, name) or {}
+    return {rule: float(str(value)) for rule, value in row.items() if rule != "id" and value is not None}
+
+
 def ids_of(folders: Sequence[Path], *, most: int) -> list[str]:
     """The first ids of the tables."""
     found: list[str] = []

@@ -35,7 +35,7 @@ ROWS_HELD, CHARS_HELD = 4000, 16 << 20  # rows and characters that wait for bein
 DONE = "done.json"
 HELD = "held"  # the column with a page that waits
 PLACE = "place"
-KINDS = {"kept": "documents", "dropped": "dropped", "notes": "notes"}
+KINDS = {"kept": "documents", "dropped": "dropped", "notes": "ledger"}
 
 
 @dataclass(frozen=True)

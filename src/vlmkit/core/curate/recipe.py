@@ -24,6 +24,7 @@ from vlmkit.core.errors import InputError, RunError, nearest
 
 DCLM = "dclm"
 PACKAGE, RECIPES = "vlmkit.core.curate", "recipes"
+COMPARING = "exact_dedup"
 LONGEST = 10  # words of the lines in which substrings are looked for
 
 
@@ -201,13 +202,13 @@ class Kitchen:
             taken = [column.name for column in self.columns]
             if isinstance(operation, Comparison):
                 self.compared.append(named(one.func, taken))
-                self.columns.append(Column.left(self.compared[-1], "heuristics"))
+                self.columns.append(Column.left(COMPARING, self.compared[-1], "heuristics"))
                 self.phases.append([])
                 continue
             columns = {rule.rule: Column.of(rule, named(rule.rule, taken), "heuristics") for rule in found}
             name = Path(one.func).name
             own = "" if columns or name.endswith("_enricher") else named(name, taken)
-            self.columns += [Column.left(own, "heuristics")] if own else columns.values()
+            self.columns += [Column.left(name, own, "heuristics")] if own else columns.values()
             names = {rule: column.name for rule, column in columns.items()}
             self.phases[-1].append(Station(operation, names, own, brought=one.func not in MAKERS))
         setting.differing.clear()

@@ -196,10 +196,11 @@ class Source:
         return documents, dropped
 
 
-def rejudged(table: pa.Table, fates: Fates, columns: Sequence[Column], source: Source) -> Iterator[Kept | Dropped]:
+def rejudged(table: pa.Table, fates: Fates, sheet: Sheet, source: Source) -> Iterator[Kept | Dropped]:
     """The pages of a part by new bounds, with their texts, in order."""
     documents, dropped = source.take(table["id"].to_pylist())
-    names = [column.name for column in columns]
+    columns = alone(sheet)
+    names = [column.name for column in sheet.columns if column in columns or column.stage == "quality"]
     for number, notes in enumerate(table.to_pylist()):
         name = str(notes["id"])
         known = {column: float(notes[column]) for column in names if notes[column] is not None}
@@ -214,7 +215,7 @@ def rejudged(table: pa.Table, fates: Fates, columns: Sequence[Column], source: S
         row = {key: value for key, value in old.items() if key not in WHY and value is not None}
         row = {key: row.get(key) for key in ("id", "text", "url", "source", "metadata")} | row
         if at >= 0:
-            why = columns[at].drop(known[names[at]])
+            why = columns[at].drop(known[columns[at].name])
             assert why is not None
             left = {"left": old["left"]} if old.get("left") else {}
             yield Dropped(dropped_row(row, columns[at].stage, why) | left, known)

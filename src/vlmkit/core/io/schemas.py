@@ -19,7 +19,6 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
     "ledger": pa.schema([("id", TEXT)]),
-    "notes": pa.schema([("id", TEXT), ("place", INT)]),
     "decontamination": pa.schema(
         [
             ("task", TEXT), ("items", INT), ("testable", INT), ("short", INT), ("common", INT), ("found", INT),

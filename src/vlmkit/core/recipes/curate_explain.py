@@ -1,7 +1,8 @@
 """What became of a page."""
 
 from vlmkit.core.configs.curate_explain import ExplainConfig
-from vlmkit.core.curate.explain import ids_of, row_of, shared_span
+from vlmkit.core.curate.explain import ids_of, row_of, shared_span, values_of
+from vlmkit.core.curate.ledger import FOLDER
 from vlmkit.core.errors import InputError, nearest
 from vlmkit.core.io.job import Result, open_job
 
@@ -32,5 +33,6 @@ def run(config: ExplainConfig) -> Result:
     other = (row_of(documents, str(match)) or row_of(dropped, str(match))) if match else None
     values["match"] = None if other is None else {"id": other["id"], "url": other["url"], "source": other["source"]}
     values["span"] = None if other is None else shared_span(text, str(other["text"]))
+    values["values"] = values_of(config.corpus / FOLDER, name)
     values["text"] = text if len(text) <= SHOWN else text[:SHOWN] + "…"
     return Result(values)

@@ -10,6 +10,7 @@ from vlmkit.core.curate.assemble import judge, lengths_of, write_corpus
 from vlmkit.core.curate.columns import Column
 from vlmkit.core.curate.ledger import FOLDER, READ, Sheet
 from vlmkit.core.curate.parts import Bench, Done, find_done, leave_done
+from vlmkit.core.curate.recipe import COMPARING
 from vlmkit.core.curate.retune import (
     ALONE,
     COMPARED,
@@ -71,6 +72,8 @@ def write(job: Job, corpus: Path, old: Sheet, new: Sheet) -> Result:
     left = [stage for stage in LATE if stage in old.stages]
     if left:
         log.warning("not done again: %s; these are the documents that are left before it", ", ".join(left))
+    if any(column.rule == COMPARING for column in old.columns):
+        log.warning("%s of the recipe is not done again: pages that it dropped stay dropped", COMPARING)
     if "bloom" in old.dedup:
         log.warning("paragraphs that the Bloom filter took out of documents stay out of them")
     job.begin()
@@ -108,7 +111,7 @@ def retuned(bench: Bench, corpus: Path, old: Sheet, new: Sheet) -> Iterator[tupl
         fates = Fates.of(table, alone(old), alone(new))
         part = find_done(root, number)
         if part is None:
-            leave_done(bench, number, 0, rejudged(table, fates, alone(new), source), Tally())
+            leave_done(bench, number, 0, rejudged(table, fates, new, source), Tally())
             part = find_done(root, number)
             assert part is not None
         else:
