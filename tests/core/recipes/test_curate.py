@@ -380,7 +380,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, corpus, when):
 
 def test_parts_of_another_run_are_not_taken_for_ones_own(tmp_path, corpus, small_parts, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("vlmkit.core.recipes.curate.find_duplicates", interrupted)
+        patch.setattr("vlmkit.core.recipes.curate.judge", interrupted)
         with pytest.raises(KeyboardInterrupt):
             curate(corpus, tmp_path / "out", stages=("extract",))
     curate(corpus, tmp_path / "out", stages=("extract", "heuristics"), overwrite=True)
@@ -404,7 +404,7 @@ def test_parts_that_are_done_are_not_done_again_unless_they_are_damaged(tmp_path
 
     monkeypatch.setattr(recipe, "work_on", watched)
     with monkeypatch.context() as patch:
-        patch.setattr("vlmkit.core.recipes.curate.find_duplicates", interrupted)
+        patch.setattr("vlmkit.core.recipes.curate.judge", interrupted)
         with pytest.raises(KeyboardInterrupt):
             curate(corpus, tmp_path / "out", stages=("extract",))
     assert len(worked) > 5

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vlmkit.core.curate.assemble import CONTAMINATED, Verdicts
 from vlmkit.core.curate.decontaminate import Look, Piece
+from vlmkit.core.curate.verdicts import CONTAMINATED, Verdicts
 from vlmkit.core.io.tables import Row, write_table
 
 EXAMPLES = 5

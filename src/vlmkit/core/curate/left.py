@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from vlmkit.core.curate.assemble import KEPT, Verdicts
 from vlmkit.core.curate.parts import Done
 from vlmkit.core.curate.repeated import texts_left
+from vlmkit.core.curate.verdicts import KEPT, Verdicts
 from vlmkit.core.io.files import atomic
 from vlmkit.core.io.progress import progress
 from vlmkit.core.io.tables import iter_rows

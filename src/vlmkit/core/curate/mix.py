@@ -17,8 +17,8 @@ import numpy as np
 import xxhash
 import yaml
 
-from vlmkit.core.curate.assemble import SPARE, Verdicts
 from vlmkit.core.curate.left import Arrays, Document
+from vlmkit.core.curate.verdicts import SPARE, Verdicts
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.progress import log
 from vlmkit.core.io.sources import COMPRESSIONS

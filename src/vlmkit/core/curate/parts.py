@@ -132,6 +132,23 @@ def find_done(root: Path, number: int) -> Done | None:
     return Done(folder, record["kept"], Tally(**counts, seconds=record["tally"]["seconds"]))
 
 
+def texts_of(parts: Sequence[Done], rows: np.ndarray) -> Iterator[tuple[int, str]]:
+    """Texts of some kept rows (numbers in order), read part by part."""
+    yield from ((row, str(value)) for row, value in values_of(parts, rows, "text"))
+
+
+def values_of(parts: Sequence[Done], rows: np.ndarray, column: str) -> Iterator[tuple[int, object]]:
+    """Values of some kept rows (numbers in order), read part by part."""
+    start = 0
+    for part in parts:
+        inside = set(rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + part.kept)].tolist())
+        if inside:
+            for row, values in enumerate(iter_rows(part.files("kept"), columns=[column], batch=256), start):
+                if row in inside:
+                    yield row, values[column]
+        start += part.kept
+
+
 def held(page: RecipePage, name: str) -> str:
     """A page as JSON, until the comparison that it waits for is judged.
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from vlmkit.core.curate.assemble import unique_ids, values_of, warn_of_ids, with_endings
+from vlmkit.core.curate.assemble import unique_ids, warn_of_ids, with_endings
 from vlmkit.core.curate.compare import Comparison, Marks, joined
-from vlmkit.core.curate.parts import HELD, Bench, Done, find_done, leave_done, work_on
+from vlmkit.core.curate.parts import HELD, Bench, Done, find_done, leave_done, values_of, work_on
 from vlmkit.core.curate.work import Dropped, Kept, Settings, Tally, Worker, dropped_row
 from vlmkit.core.errors import RunError
 from vlmkit.core.io.files import remove

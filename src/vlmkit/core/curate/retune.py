@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from vlmkit.core.curate.assemble import Bounds
 from vlmkit.core.curate.columns import Column
 from vlmkit.core.curate.ledger import FOLDER, READ, Sheet, finite
+from vlmkit.core.curate.verdicts import Bounds
 from vlmkit.core.curate.work import Dropped, Kept, Tally, dropped_row
 from vlmkit.core.errors import InputError, nearest
 from vlmkit.core.io.tables import Row, iter_rows, parts, read_tables

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from vlmkit.core.curate import minhash
-from vlmkit.core.curate.assemble import texts_of
 from vlmkit.core.curate.estimate import Counts
-from vlmkit.core.curate.parts import Done, Rows
+from vlmkit.core.curate.parts import Done, Rows, texts_of
 from vlmkit.core.curate.work import Tally, Worker, total
 from vlmkit.core.io.sample import Sample
 from vlmkit.core.io.tables import iter_rows

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from vlmkit.core.configs.curate import STAGES, CurateConfig
-from vlmkit.core.curate.assemble import Bounds, judge, lengths_of, write_corpus
+from vlmkit.core.curate.assemble import write_corpus
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.ledger import Sheet
 from vlmkit.core.curate.operations import FIXES
 from vlmkit.core.curate.parts import Done
 from vlmkit.core.curate.recipe import brought_code, check_fixes, named_recipes, read_recipe
+from vlmkit.core.curate.verdicts import Bounds, judge, lengths_of
 from vlmkit.core.curate.work import Settings, Tally, Worker, total
 from vlmkit.core.errors import CapabilityError, InputError
 from vlmkit.core.io.job import Place, Result, open_job

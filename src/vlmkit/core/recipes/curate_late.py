@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlmkit.core.configs.curate import CurateConfig
-from vlmkit.core.curate.assemble import Verdicts
 from vlmkit.core.curate.contamination import find_contaminated, report, write_report
 from vlmkit.core.curate.decontaminate import Index, Look, Seeker, build_index, seek
 from vlmkit.core.curate.items import read_tasks
 from vlmkit.core.curate.left import look
 from vlmkit.core.curate.mix import ESTIMATE, Counter, Recipe, count, find_spare, read_mix
 from vlmkit.core.curate.parts import Done
+from vlmkit.core.curate.verdicts import Verdicts
 from vlmkit.core.curate.work import Settings, Tally
 from vlmkit.core.io.job import Place
 from vlmkit.core.io.progress import log

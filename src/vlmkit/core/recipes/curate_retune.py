@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.core.configs.curate_retune import RetuneConfig
-from vlmkit.core.curate.assemble import judge, lengths_of, write_corpus
+from vlmkit.core.curate.assemble import write_corpus
 from vlmkit.core.curate.columns import Column
 from vlmkit.core.curate.ledger import FOLDER, READ, Sheet
 from vlmkit.core.curate.parts import Bench, Done, find_done, leave_done
@@ -26,6 +26,7 @@ from vlmkit.core.curate.retune import (
     survey,
     with_bounds,
 )  # fmt: skip
+from vlmkit.core.curate.verdicts import judge, lengths_of
 from vlmkit.core.curate.work import Settings, Tally
 from vlmkit.core.io.job import Job, Result, open_job
 from vlmkit.core.io.progress import log, progress
