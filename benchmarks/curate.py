@@ -156,8 +156,10 @@ def peer(
         show(stage, size / ours, what, f"fails: {done.stderr.strip()[-200:]}", goal)
         return
     found = json.loads(done.stdout.splitlines()[-1])
-    speed = found.get("absent") or size / min(found["seconds"])
-    show(stage, size / ours, f"{what} of {found['package']}", speed, goal)
+    if "absent" in found:
+        show(stage, size / ours, what, f"absent: {found['absent']}", goal)
+        return
+    show(stage, size / ours, f"{what} of {found['package']}", size / min(found["seconds"]), goal)
 
 
 def best(work: Callable[[], object], rounds: int) -> float:

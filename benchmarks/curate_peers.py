@@ -1,4 +1,4 @@
-"""What other packages need for a stage of curation: `python benchmarks/curate_peers.py PEER INPUT [ROUNDS]`.
+"""What other packages need for a stage of curation: `python benchmarks/curate_peers.py PEER INPUT ROUNDS`.
 
 INPUT is JSON Lines with `text`. It runs in the environment of the peer, which need not be ours, and prints one JSON
 object: the CPU seconds of each round, after one that warms up, and the version; or what is missing. Peers:
@@ -6,9 +6,12 @@ object: the CPU seconds of each round, after one that warms up, and the version;
 - `gopher`: datatrove's GopherRepetitionFilter and, for what it leaves, its GopherQualityFilter, chained as pipelines are;
 - `minhash`: datatrove's MinhashDedupSignature (5-grams, 14 x 8 hashes): shingles and signatures, nothing written;
 - `rensa`: its RMinHash of 112 permutations over 5-grams of `str.split`, without lower case, with the digest.
+
+`deduplicate` takes the input through all four stages of datatrove's MinHash and prints which documents are kept.
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -62,27 +65,48 @@ def rensa() -> Work:
     return work
 
 
+def deduplicate(path: str) -> list[int]:
+    """The numbers of the documents that datatrove's MinHash keeps."""
+    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter
+    from datatrove.pipeline.dedup import MinhashDedupSignature as Signature
+    from datatrove.pipeline.readers import JsonlReader
+
+    folder, name = os.path.split(path)
+    with tempfile.TemporaryDirectory() as scratch:
+        signatures, buckets, removed = (f"{scratch}/{one}" for one in ("signatures", "buckets", "removed"))
+        Signature(signatures).run(JsonlReader(folder, glob_pattern=name).run())
+        for bucket in range(14):
+            MinhashDedupBuckets(signatures, buckets).run(None, bucket, 14)
+        MinhashDedupCluster(buckets, removed).run(None)
+        kept = MinhashDedupFilter(removed).run(JsonlReader(folder, glob_pattern=name).run())
+        return [int(document.id) for document in kept]
+
+
 PEERS = {"gopher": (gopher, "datatrove"), "minhash": (minhash, "datatrove"), "rensa": (rensa, "rensa")}
 
 
 def main() -> None:
-    """Work in rounds and print the seconds."""
+    """Print what a peer does or needs, or what is missing for it."""
     name, path, *rounds = sys.argv[1:]
+    try:
+        found = {"kept": deduplicate(path)} if name == "deduplicate" else timed(name, path, int(rounds[0]))
+    except ImportError as error:
+        found = {"absent": str(error).strip().splitlines()[0]}
+    print(json.dumps(found))
+
+
+def timed(name: str, path: str, rounds: int) -> dict[str, object]:
+    """The CPU seconds of each round."""
     make, package = PEERS[name]
+    work = make()
     with open(path, encoding="utf-8") as file:
         texts = [json.loads(line)["text"] for line in file]
-    try:
-        work = make()
-        work(texts[:1])
-    except ImportError as error:
-        print(json.dumps({"package": package, "absent": f"absent ({str(error).strip().splitlines()[0]})"}))
-        return
     spent = []
-    for _ in range(1 + int(rounds[0] if rounds else 3)):
+    for _ in range(1 + rounds):
         begun = time.process_time()
         work(texts)
         spent.append(time.process_time() - begun)
-    print(json.dumps({"package": f"{package} {version(package)}", "seconds": spent[1:]}))
+    return {"package": f"{package} {version(package)}", "seconds": spent[1:]}
 
 
 if __name__ == "__main__":
