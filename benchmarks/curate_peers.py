@@ -3,7 +3,7 @@
 INPUT is JSON Lines with `text`. It runs in the environment of the peer, which need not be ours, and prints one JSON
 object: the CPU seconds of each round, after one that warms up, and the version; or what is missing. Peers:
 
-- `gopher`: datatrove's GopherRepetitionFilter and, for what it leaves, its GopherQualityFilter, chained as pipelines are;
+- `gopher`: datatrove's GopherRepetitionFilter and, for what that leaves, GopherQualityFilter, chained as in a pipeline;
 - `minhash`: datatrove's MinhashDedupSignature (5-grams, 14 x 8 hashes): shingles and signatures, nothing written;
 - `rensa`: its RMinHash of 112 permutations over 5-grams of `str.split`, without lower case, with the digest.
 

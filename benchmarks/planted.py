@@ -1,10 +1,10 @@
 """How many planted near-duplicates are found in real text: `python benchmarks/planted.py INPUT`.
 
-INPUT is what `vlmkit curate` reads as text. Documents of 100 words or more, drawn at random, are changed in some way and
-put behind all documents; `vlmkit curate --stages dedup --dedup minhash` runs over both, once for each way. A pair is
-found when the command does not keep both. Similarities are taken here, from sets of word 5-grams, not by our kernels;
-a removed document is compared with the one that the drop log names. Fails if one below 0.5 was removed. With `--peers`
-(a Python with datatrove and spacy) datatrove's four stages run over the same files.
+INPUT is what `vlmkit curate` reads as text. Documents of 100 words or more, drawn at random, are changed in some way
+and put behind all documents; `vlmkit curate --stages dedup --dedup minhash` runs over both, once for each way. A pair
+is found when the command does not keep both. Similarities are taken here, from sets of word 5-grams, not by our
+kernels; a removed document is compared with the one that the drop log names. Fails if one below 0.5 was removed. With
+`--peers` (a Python with datatrove, spacy and orjson) datatrove's four stages run over the same files.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +28,21 @@ BOILERPLATE = (
     "We and our partners store and read information on your device, such as unique identifiers in cookies, in order to "
     "process personal data. You may accept or manage your choices, at any time, on the page of our privacy policy."
 )
-Way = Callable[[str, random.Random, list[str]], str]
+
+
+@dataclass(frozen=True)
+class Dice:
+    """Random choices, and the words of the corpus, each as often as it occurs."""
+
+    rng: random.Random
+    vocabulary: list[str]
+
+    def word(self) -> str:
+        """A word."""
+        return self.rng.choice(self.vocabulary)
+
+
+Way = Callable[[str, Dice], str]
 
 
 def main() -> None:
@@ -48,8 +63,8 @@ def main() -> None:
     print(f"{'way':22}{'pairs':>6}{'found':>7}{high:>8}{'found':>7}{'recall':>9}{'removed':>9}{'J<0.5':>7}{'peer':>8}")
     wrong = 0
     for name, way in WAYS.items():
-        rng = random.Random(f"{words.seed} {name}")
-        copies = [way(texts[number], rng, vocabulary) for number in chosen]
+        dice = Dice(random.Random(f"{words.seed} {name}"), vocabulary)
+        copies = [way(texts[number], dice) for number in chosen]
         every, pairs = texts + copies, [(number, len(texts) + place) for place, number in enumerate(chosen)]
         with tempfile.TemporaryDirectory() as scratch:
             file = Path(scratch) / "planted.jsonl"
@@ -71,11 +86,11 @@ def main() -> None:
         sys.exit(f"{wrong} documents were removed for one that is less than {LOWEST} similar")
 
 
-def share_of(text: str, share: float, rng: random.Random, change: Callable[[str], str]) -> str:
+def share_of(text: str, share: float, dice: Dice, change: Callable[[str], str]) -> str:
     """A text with a share of its words changed, at least one of them."""
     spans = [found.span() for found in WORD.finditer(text)]
     pieces, at = [], 0
-    for begin, end in sorted(rng.sample(spans, max(1, round(share * len(spans))))):
+    for begin, end in sorted(dice.rng.sample(spans, max(1, round(share * len(spans))))):
         pieces += [text[at:begin], change(text[begin:end])]
         at = end
     return "".join([*pieces, text[at:]])
@@ -83,23 +98,23 @@ def share_of(text: str, share: float, rng: random.Random, change: Callable[[str]
 
 def replaced(share: float) -> Way:
     """Words replaced by others of the corpus, as often as they occur in it."""
-    return lambda text, rng, vocabulary: share_of(text, share, rng, lambda _: rng.choice(vocabulary))
+    return lambda text, dice: share_of(text, share, dice, lambda _: dice.word())
 
 
 def inserted(share: float) -> Way:
     """Words of the corpus put in front of some."""
-    return lambda text, rng, vocabulary: share_of(text, share, rng, lambda word: f"{rng.choice(vocabulary)} {word}")
+    return lambda text, dice: share_of(text, share, dice, lambda word: f"{dice.word()} {word}")
 
 
 def deleted(share: float) -> Way:
     """Words left out."""
-    return lambda text, rng, vocabulary: share_of(text, share, rng, lambda _: "")
+    return lambda text, dice: share_of(text, share, dice, lambda _: "")
 
 
 def truncated(share: float) -> Way:
     """The last words left out."""
 
-    def way(text: str, rng: random.Random, vocabulary: list[str]) -> str:
+    def way(text: str, _: Dice) -> str:
         spans = [found.span() for found in WORD.finditer(text)]
         return text[: spans[round((1 - share) * len(spans)) - 1][1]]
 
@@ -109,19 +124,19 @@ def truncated(share: float) -> Way:
 def burst(share: float) -> Way:
     """As many words as a share, one after the other, replaced."""
 
-    def way(text: str, rng: random.Random, vocabulary: list[str]) -> str:
+    def way(text: str, dice: Dice) -> str:
         spans = [found.span() for found in WORD.finditer(text)]
         size = max(1, round(share * len(spans)))
-        at = rng.randrange(len(spans) - size + 1)
-        new = " ".join(rng.choice(vocabulary) for _ in range(size))
+        at = dice.rng.randrange(len(spans) - size + 1)
+        new = " ".join(dice.word() for _ in range(size))
         return text[: spans[at][0]] + new + text[spans[at + size - 1][1] :]
 
     return way
 
 
 WAYS: dict[str, Way] = {
-    "exact": lambda text, rng, vocabulary: text,
-    "case, marks, spaces": lambda text, rng, vocabulary: "  ".join(WORD.findall(text.upper())),
+    "exact": lambda text, _: text,
+    "case, marks, spaces": lambda text, _: "  ".join(WORD.findall(text.upper())),
     "1 % replaced": replaced(0.01),
     "3 % replaced": replaced(0.03),
     "5 % replaced": replaced(0.05),
@@ -131,8 +146,8 @@ WAYS: dict[str, Way] = {
     "10 % in one piece": burst(0.1),
     "last 10 % cut off": truncated(0.1),
     "last 25 % cut off": truncated(0.25),
-    "paragraph in front": lambda text, rng, vocabulary: f"{BOILERPLATE}\n\n{text}",
-    "paragraph within": lambda text, rng, vocabulary: text.replace("\n", f"\n{BOILERPLATE}\n", 1),
+    "paragraph in front": lambda text, _: f"{BOILERPLATE}\n\n{text}",
+    "paragraph within": lambda text, _: text.replace("\n", f"\n{BOILERPLATE}\n", 1),
 }
 
 
