@@ -7,7 +7,8 @@ A peer that is not there is named and left out.
 
 The Bloom filter needs more text than the rest, for a process is compared with a process: the documents are written
 `--copies` times, each time but the first with all words renamed at random among those of the same length and case, so
-that copies look like the text but share no 13-gram. Dolma is told how many n-grams to expect; we count them.
+that copies look like the text but share no 13-gram. Of processes the user's CPU seconds count, with Python's start and
+the reading of the file. Dolma is told how many n-grams to expect; we count them.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,15 +82,26 @@ def beside_dolma(texts: list[str], scratch: Path, dolma: str | None, rounds: int
     command = [sys.executable, "-m", "vlmkit", "curate", str(written), "--stages", "dedup", "--dedup", "bloom"]
     ours = {
         "the pass": best(lambda: old_both(copied), rounds),
-        "a process": process([sys.executable, str(Path(__file__).with_name("curate_bloom.py")), str(written)], rounds),
-        "the command": process([*command, "--workers", "1", "--out", str(scratch / "out{}")], rounds),
+        "a process": process([sys.executable, str(Path(__file__).with_name("curate_bloom.py")), str(written)], rounds)[
+            0
+        ],
+        "the command": process([*command, "--workers", "1", "--out", str(scratch / "out{}")], rounds)[0],
     }
-    theirs = 0.0
-    if dolma:
-        at = ["--documents", str(written), "--dedupe.name", "repeated{}", "--bloom_filter.file", f"{scratch}/bloom{{}}"]
-        theirs = process([dolma, "dedupe", *at, *DOLMA, "--bloom_filter.estimated_doc_count", str(entries)], rounds)
+    theirs = dolma_speed(dolma, size, scratch, written, entries, rounds) if dolma else "not given"
     for name, seconds in ours.items():
-        show(f"bloom, {name}", size / seconds, "dolma, a process", size / theirs if theirs else "not given", 5)
+        show(f"bloom, {name}", size / seconds, "dolma, a process", theirs, 5)
+
+
+def dolma_speed(dolma: str, size: float, scratch: Path, written: Path, entries: int, rounds: int) -> float | str:
+    """Megabytes a second of dolma, or why there is no figure."""
+    if not shutil.which(dolma):
+        return f"absent: {dolma}"
+    at = ["--documents", str(written), "--dedupe.name", "repeated{}", "--bloom_filter.file", f"{scratch}/bloom{{}}"]
+    command = [dolma, "dedupe", *at, *DOLMA, "--bloom_filter.estimated_doc_count", str(entries)]
+    try:
+        return size / process(command, rounds)[0]
+    except subprocess.CalledProcessError as error:
+        return f"fails: {error.stderr.decode(errors='replace').strip()[-200:]}"
 
 
 DOLMA = (
@@ -143,7 +156,7 @@ def word_count(path: Path, texts: list[str], rounds: int) -> float:
     path.write_text("\n".join(texts), encoding="utf-8", errors="replace")
     times = max(1, round(COUNTED_BYTES / path.stat().st_size))
     command = ["wc", "-w", *[str(path)] * times]
-    return min(process(command, rounds, LC_ALL=locale) for locale in ("C", "C.UTF-8")) / times
+    return min(sum(process(command, rounds, LC_ALL=locale)) for locale in ("C", "C.UTF-8")) / times
 
 
 def peer(
@@ -151,6 +164,9 @@ def peer(
 ) -> None:
     """A line for a stage beside a peer of curate_peers.py."""
     script = Path(__file__).with_name("curate_peers.py")
+    if not shutil.which(python):
+        show(stage, size / ours, what, f"absent: {python}", goal)
+        return
     done = subprocess.run([python, script, name, file, str(rounds)], capture_output=True, text=True, check=False)
     if done.returncode:
         show(stage, size / ours, what, f"fails: {done.stderr.strip()[-200:]}", goal)
@@ -172,16 +188,17 @@ def best(work: Callable[[], object], rounds: int) -> float:
     return min(spent[1:])
 
 
-def process(command: list[str], rounds: int, **environment: str) -> float:
-    """The least CPU seconds, user's and system's, of a process and its children; `{}` stands for the round."""
+def process(command: list[str], rounds: int, **environment: str) -> tuple[float, float]:
+    """The CPU seconds, user's and system's, of a process and its children, in the round with the fewest; `{}` stands
+    for the round."""
     spent = []
     for number in range(1 + rounds):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         words = [word.replace("{}", str(number)) for word in command]
         subprocess.run(words, env={**os.environ, **ONE_THREAD, **environment}, capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(spent[1:])
+        spent.append((after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime))
+    return min(spent[1:], key=sum)
 
 
 def show(stage: str, ours: float, name: str, theirs: float | str, goal: float) -> None:
