@@ -9,6 +9,7 @@ import pytest
 
 from vlmkit.core.configs.curate import CurateConfig
 from vlmkit.core.configs.curate_quality import TrainQualityConfig
+from vlmkit.core.curate.language import Identifier
 from vlmkit.core.curate.quality import Classifier, good_enough, line_of
 from vlmkit.core.errors import InputError
 from vlmkit.core.recipes.curate import run as curate
@@ -75,6 +76,25 @@ def test_scores_are_those_of_fasttext(trained):
         expected = value if label == "__label__hq" else 1 - value if label == "__label__cc" else 0.0
         assert classifier.score(text) == pytest.approx(expected, abs=1e-6)
     assert line_of("a\n\nb \n") == "a  b"
+
+
+def test_the_wrapper_that_fails_under_numpy_2_is_never_asked(trained, tmp_path, monkeypatch):
+    """fasttext 0.9.3 makes an array of the probabilities in a way that NumPy 2 refuses; its binding does not."""
+    import fasttext
+
+    def fails(*words, **more):
+        raise ValueError("Unable to avoid copy while creating an array as requested.")
+
+    folder, _ = trained
+    monkeypatch.setattr(fasttext.FastText._FastText, "predict", fails)
+    words = {"positive": (folder / "good.jsonl",), "negative": (folder / "bad.jsonl",), **SMALL}
+    assert train(TrainQualityConfig(out=tmp_path / "again", **words)).values["accuracy"] > 0.9
+    classifier, identifier = Classifier(tmp_path / "again"), Identifier(tmp_path / "again/model.bin")
+    good, bad = texts(GOOD, 1, 5)[0], texts(BAD, 1, 6)[0]
+    assert classifier.score(good) > 0.5 > classifier.score(bad)
+    assert identifier.languages(good)[0] == ("hq", pytest.approx(classifier.score(good), abs=1e-6))
+    assert sum(value for _, value in identifier.languages(bad, count=-1)) == pytest.approx(1, abs=1e-3)
+    assert classifier.score(f"{good} \ud800") == classifier.score(f"{good} \ufffd")
 
 
 def test_the_share_that_is_kept_is_exact_and_ties_go_to_the_earlier():

@@ -91,26 +91,26 @@ class OldBoth:
 
     def __call__(self, text: str) -> tuple[str, float]:
         """What is left of a page, nothing where it is dropped, and the share of its n-grams that had been seen."""
-        paragraphs = cut(text)
-        gone, total, known = self.judge(text, paragraphs)
+        gone, total, known = self.judge(text)
         share = known / total if total else 0.0
         if share > self.threshold:
             return "", share
-        self.removed += sum(gone)
-        return "".join(one for one, goes in zip(paragraphs, gone, strict=True) if not goes), share
+        removed = sum(gone)
+        self.removed += removed
+        return "".join(one for one, goes in zip(cut(text), gone, strict=True) if not goes) if removed else text, share
 
-    def judge(self, text: str, paragraphs: Sequence[str]) -> tuple[Sequence[int], int, int]:
+    def judge(self, text: str) -> tuple[Sequence[int], int, int]:
         """For each paragraph of a text whether it goes; all n-grams, and those that had been seen. Those of paragraphs
         that stay are added."""
         if isinstance(self.seen, Filter):
             seen = self.seen
             found = compiled.old_both(
-                text, len(paragraphs), PLACES, self.threshold, seen.bytes, bits=int(seen.bits), hashes=seen.hashes
+                text, text.count("\n") + 1, PLACES, self.threshold, seen.bytes, bits=int(seen.bits), hashes=seen.hashes
             )
             if found is not None:
                 return found
         verdicts, total, known = [], 0, 0
-        for paragraph in paragraphs:
+        for paragraph in cut(text):
             entries = ngrams(paragraph)
             contained = int(self.seen.holds(entries).sum()) if entries.size else 0
             total, known = total + entries.size, known + contained

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmkit.core.errors import CapabilityError, InputError
+from vlmkit.core.io.encodings import clean
 
 LABEL = "__label__"
 BLANK = frozenset(string.punctuation + " ")
@@ -39,17 +40,28 @@ def load_fasttext(path: Path, *, what: str) -> Any:
         raise InputError(f"this is no fastText model: {error}", where=str(path), fix=what) from error
 
 
+def predict(model: Any, line: str, *, count: int = 1) -> list[tuple[float, str]]:
+    """The likeliest labels of a line with their probabilities, -1 for all; none for a line without features.
+
+    The binding is asked, for the wrapper's own predict fails under NumPy 2 in fasttext 0.9.3. Half a surrogate pair,
+    which is no text to it, is read as U+FFFD.
+    """
+    try:
+        return model.f.predict(line + "\n", count, 0.0, "strict")
+    except TypeError:
+        return model.f.predict(clean(line) + "\n", count, 0.0, "strict")
+
+
 class Identifier:
     """A language identifier read from a fastText model file."""
 
     def __init__(self, path: Path) -> None:
-        model = load_fasttext(path, what="--language-model lid.176.bin or lid.176.ftz from fasttext.cc")
-        self._predict = model.f.predict  # the wrapper's own predict is wrong or fails under NumPy 2
+        self._model = load_fasttext(path, what="--language-model lid.176.bin or lid.176.ftz from fasttext.cc")
 
     def languages(self, text: str, *, count: int = 1) -> list[tuple[str, float]]:
         """The most likely languages with their probabilities, the likeliest first; none for a page without features."""
-        line = text[:MAX_CHARS].replace("\n", " ") + "\n"
-        return [(label.removeprefix(LABEL), float(value)) for value, label in self._predict(line, count, 0.0, "strict")]
+        found = predict(self._model, text[:MAX_CHARS].replace("\n", " "), count=count)
+        return [(label.removeprefix(LABEL), float(value)) for value, label in found]
 
     def likeliest(self, text: str, *, wanted: Sequence[str]) -> tuple[str, float]:
         """The likeliest of the wanted languages, and its probability."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from vlmkit.core.curate.language import LABEL, load_fasttext
+from vlmkit.core.curate.language import LABEL, load_fasttext, predict
 from vlmkit.core.errors import InputError
 
 GOOD, BAD = "hq", "cc"  # the labels of DCLM
@@ -50,7 +50,7 @@ class Classifier:
 
     def score(self, text: str) -> float:
         """The probability of the good label; 0 for a text without a feature that the classifier knows."""
-        found = self._model.f.predict(line_of(text) + "\n", 1 if self._two else -1, 0.0, "strict")
+        found = predict(self._model, line_of(text), count=1 if self._two else -1)
         if not found:
             return 0.0
         if self._two:

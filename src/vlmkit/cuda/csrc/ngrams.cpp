@@ -39,19 +39,15 @@ static int64_t shingles(const Text<C>& text, const uint64_t* places, int64_t siz
   return std::unique(out, out + count) - out;
 }
 
-// Hashes of the segments of UAX 29 that are not white space.
-template <typename C>
-static std::vector<uint64_t> tokens(const Text<C>& text) {
-  std::vector<uint64_t> found;
+// Segments of UAX 29 that are not white space: body(begin, end).
+template <typename C, typename Body>
+static void tokens(const Text<C>& text, Body body) {
   for (int64_t i = 0, end; i < text.size; i = end) {
     end = text.segment(i);
-    for (int64_t j = i; j < end; ++j)
-      if (!text.is(j, SPACE)) {
-        found.push_back(word_hash(text.at, i, end));
-        break;
-      }
+    int64_t j = i;
+    while (j < end && text.is(j, SPACE)) ++j;
+    if (j < end) body(i, end);
   }
-  return found;
 }
 
 // Paragraphs of a text, each but the first with the line feed before it: body(number, paragraph).
@@ -68,28 +64,59 @@ template <typename C>
 static int64_t count(const Text<C>& text, int64_t size) {
   int64_t found = 0;
   paragraphs(text, [&](int64_t, const Text<C>& one) {
-    found += std::max<int64_t>(0, static_cast<int64_t>(tokens(one).size()) - size + 1);
+    int64_t words = 0;
+    tokens(one, [&](int64_t, int64_t) { ++words; });
+    found += std::max<int64_t>(0, words - size + 1);
   });
   return found;
 }
 
-struct Bloom {  // bloom.py: Filter
+struct Bloom {  // bloom.py: Filter; `inverse` is 2^64 - 1 over the bits
   uint8_t* bytes;
-  uint64_t bits;
+  uint64_t bits, inverse;
   int64_t hashes;
+  std::vector<uint64_t> places;
 
-  template <typename At>
-  bool each(uint64_t entry, At at) {
-    uint64_t step = mixed(entry ^ 0x9E3779B97F4A7C15ull) | 1;
-    for (int64_t k = 0; k < hashes; ++k, entry += step)
-      if (!at(bytes[(entry % bits) >> 3], static_cast<uint8_t>(1u << ((entry % bits) & 7)))) return false;
-    return true;
+  Bloom(uint8_t* bytes, uint64_t bits, int64_t hashes)
+      : bytes(bytes), bits(bits), inverse(~0ull / bits), hashes(hashes), places(BLOCK * hashes) {}
+
+  static constexpr int64_t BLOCK = 64;  // entries whose bytes are asked for before the first is looked at
+
+  uint64_t within(uint64_t x) const {  // x % bits: the quotient by the inverse is at most one too small
+    uint64_t left = x - static_cast<uint64_t>(static_cast<unsigned __int128>(x) * inverse >> 64) * bits;
+    return left < bits ? left : left - bits;
   }
-  bool holds(uint64_t entry) {
-    return each(entry, [](uint8_t byte, uint8_t bit) { return (byte & bit) != 0; });
+  void find(const uint64_t* entries, int64_t n) {  // the places of at most BLOCK entries
+    for (int64_t i = 0; i < n; ++i) {
+      uint64_t entry = entries[i], step = mixed(entry ^ 0x9E3779B97F4A7C15ull) | 1;
+      for (int64_t k = 0; k < hashes; ++k, entry += step) {
+        uint64_t place = places[i * hashes + k] = within(entry);
+        __builtin_prefetch(bytes + (place >> 3), 1);
+      }
+    }
   }
-  void add(uint64_t entry) {
-    each(entry, [](uint8_t& byte, uint8_t bit) { return byte |= bit, true; });
+  int64_t known(const uint64_t* entries, int64_t count) {  // how many of the entries it holds
+    int64_t found = 0;
+    for (int64_t begin = 0; begin < count; begin += BLOCK) {
+      int64_t n = std::min(BLOCK, count - begin);
+      find(entries + begin, n);
+      for (int64_t i = 0; i < n; ++i) {
+        uint8_t all = 1;
+        for (int64_t k = 0; k < hashes; ++k) {
+          uint64_t place = places[i * hashes + k];
+          all &= bytes[place >> 3] >> (place & 7);
+        }
+        found += all;
+      }
+    }
+    return found;
+  }
+  void add(const uint64_t* entries, int64_t count) {
+    for (int64_t begin = 0; begin < count; begin += BLOCK) {
+      int64_t n = std::min(BLOCK, count - begin);
+      if (count > BLOCK) find(entries + begin, n);
+      for (int64_t j = 0; j < n * hashes; ++j) bytes[places[j] >> 3] |= static_cast<uint8_t>(1u << (places[j] & 7));
+    }
   }
 };
 
@@ -97,18 +124,17 @@ struct Bloom {  // bloom.py: Filter
 template <typename C>
 static void old_both(const Text<C>& text, const uint64_t* places, int64_t size, double threshold, Bloom bloom,
                      uint8_t* gone, int64_t* totals) {
-  std::vector<uint64_t> entries;
+  std::vector<uint64_t> words, entries;
   totals[0] = totals[1] = 0;
   paragraphs(text, [&](int64_t number, const Text<C>& one) {
-    std::vector<uint64_t> words = tokens(one);
+    words.clear();
+    tokens(one, [&](int64_t begin, int64_t end) { words.push_back(word_hash(one.at, begin, end)); });
     entries.resize(words.size());
-    int64_t count = grams(words, places, size, entries.data()), known = 0;
-    for (int64_t i = 0; i < count; ++i) known += bloom.holds(entries[i]);
+    int64_t count = grams(words, places, size, entries.data()), known = bloom.known(entries.data(), count);
     totals[0] += count;
     totals[1] += known;
     gone[number] = count && static_cast<double>(known) / static_cast<double>(count) > threshold;
-    if (!gone[number])
-      for (int64_t i = 0; i < count; ++i) bloom.add(entries[i]);
+    if (!gone[number]) bloom.add(entries.data(), count);
   });
 }
 
@@ -136,7 +162,7 @@ extern "C" void ngrams_signature(const uint64_t* set, int64_t n, const uint64_t*
   extern "C" void ngrams_old_both_##SUFFIX(const C* at, int64_t n, const uint16_t* table, const uint64_t* places, \
                                            int64_t size, double threshold, uint8_t* bytes, uint64_t bits,         \
                                            int64_t hashes, uint8_t* gone, int64_t* totals) {                      \
-    old_both(Text<C>{at, n, table}, places, size, threshold, Bloom{bytes, bits, hashes}, gone, totals);           \
+    old_both(Text<C>{at, n, table}, places, size, threshold, Bloom(bytes, bits, hashes), gone, totals);           \
   }
 DOORS(8, uint8_t)
 DOORS(32, uint32_t)

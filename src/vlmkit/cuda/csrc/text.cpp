@@ -10,30 +10,33 @@ struct Piece {
   int64_t size() const { return end - begin; }
 };
 
-// Numbers for keys, in the order in which they come: an open hash table.
+// Numbers for keys, in the order in which they come: an open hash table. A text has fewer than 2^32 words.
 struct Numbers {
+  static constexpr uint32_t FREE = ~0u;
   struct Slot {
-    uint64_t hash;
-    int64_t number;
+    uint32_t hash, number;
   };
   std::vector<Slot> slots;
   uint64_t mask;
-  int64_t count = 0;
+  uint32_t count;
 
-  explicit Numbers(int64_t most) {
+  void clear(size_t most) {
     uint64_t size = 16;
-    while (size < 2 * static_cast<uint64_t>(most)) size *= 2;
-    slots.assign(size, {0, -1});
+    while (size < 2 * most) size *= 2;
+    slots.assign(size, {0, FREE});
     mask = size - 1;
+    count = 0;
   }
   template <typename Same>  // same(number): whether the key that has it is this one
-  int64_t of(uint64_t hash, Same same) {
+  uint32_t of(uint64_t hash, Same same) {
+    uint32_t upper = static_cast<uint32_t>(hash >> 32);
     for (uint64_t at = hash & mask;; at = (at + 1) & mask) {
-      if (slots[at].number < 0) {
-        slots[at] = {hash, count};
+      Slot slot = slots[at];
+      if (slot.number == FREE) {
+        slots[at] = {upper, count};
         return count++;
       }
-      if (slots[at].hash == hash && same(slots[at].number)) return slots[at].number;
+      if (slot.hash == upper && same(slot.number)) return slot.number;
     }
   }
 };
@@ -43,11 +46,46 @@ static bool same(const C* at, Piece a, Piece b) {
   return a.size() == b.size() && std::memcmp(at + a.begin, at + b.begin, a.size() * sizeof(C)) == 0;
 }
 
+static inline uint64_t eight(const char* from) {
+  uint64_t x;
+  std::memcpy(&x, from, 8);
+  return x;
+}
+
+// A hash of a piece, from eight bytes at a time, of which the last overlap those before; of long pieces in four lanes,
+// so that no step waits for the one before.
 template <typename C>
 static uint64_t hashed(const C* at, Piece piece) {
-  uint64_t h = WORD_SEED;
-  for (int64_t i = piece.begin; i < piece.end; ++i) h = (h ^ at[i]) * WORD_FACTOR, h ^= h >> 32;
-  return h;
+  const char* from = reinterpret_cast<const char*>(at + piece.begin);
+  int64_t size = piece.size() * static_cast<int64_t>(sizeof(C));
+  uint64_t h = WORD_SEED ^ static_cast<uint64_t>(size), lanes[4] = {1, 2, 3, 4};
+  auto take = [](uint64_t& into, uint64_t x) { into = (into ^ x) * WORD_FACTOR, into ^= into >> 32; };
+  if (size < 8) {
+    uint64_t x = 0;
+    for (int64_t i = 0; i < size; ++i) x = x << 8 | static_cast<uint8_t>(from[i]);
+    take(h, x);
+    return mixed(h);
+  }
+  const char* last = from + size - 8;
+  for (; last - from >= 32; from += 32)
+    for (int lane = 0; lane < 4; ++lane) take(lanes[lane], eight(from + 8 * lane));
+  if (size >= 40)
+    for (uint64_t lane : lanes) take(h, lane);
+  for (; from < last; from += 8) take(h, eight(from));
+  take(h, eight(last));
+  return mixed(h);
+}
+
+// The first place from `at` on that holds a character, or the end; sixteen are looked at together.
+template <typename C>
+static const C* next(const C* at, const C* end, C wanted) {
+  for (; end - at >= 16; at += 16) {
+    bool any = false;
+    for (int k = 0; k < 16; ++k) any |= at[k] == wanted;
+    if (any) break;
+  }
+  while (at < end && *at != wanted) ++at;
+  return at;
 }
 
 template <typename C>
@@ -66,12 +104,13 @@ static std::vector<Piece> segments(const Text<C>& text, int64_t feeds) {
     Piece piece = stripped(text, {begin, end});
     if (piece.size()) found.push_back(piece);
   };
-  for (int64_t i = 0; i < text.size;) {
-    if (text.at[i] == '\n' && (feeds == 1 || (i + 1 < text.size && text.at[i + 1] == '\n'))) {
-      add(i);
-      begin = i = i + feeds;
+  const C* end = text.at + text.size;
+  for (const C* at = next(text.at, end, C('\n')); at < end; at = next(at, end, C('\n'))) {
+    if (feeds == 1 || (at + 1 < end && at[1] == '\n')) {
+      add(at - text.at);
+      begin = (at += feeds) - text.at;
     } else {
-      ++i;
+      ++at;
     }
   }
   add(text.size);
@@ -81,12 +120,13 @@ static std::vector<Piece> segments(const Text<C>& text, int64_t feeds) {
 // Number and characters of the pieces that occur more than once, and of all: out (4,).
 template <typename C>
 static void repeated_pieces(const Text<C>& text, const std::vector<Piece>& pieces, int64_t* out) {
-  Numbers numbers(pieces.size());
-  std::vector<int64_t> first, times;
+  Numbers numbers;
+  numbers.clear(pieces.size());
+  std::vector<uint32_t> first, times;
   for (const Piece& piece : pieces) {
-    int64_t n = numbers.of(mixed(hashed(text.at, piece)),
-                           [&](int64_t other) { return same(text.at, piece, pieces[first[other]]); });
-    if (n == static_cast<int64_t>(first.size())) first.push_back(&piece - pieces.data()), times.push_back(0);
+    uint32_t n = numbers.of(hashed(text.at, piece),
+                            [&](uint32_t other) { return same(text.at, piece, pieces[first[other]]); });
+    if (n == first.size()) first.push_back(&piece - pieces.data()), times.push_back(0);
     ++times[n];
   }
   out[0] = out[1] = out[3] = 0;
@@ -98,90 +138,93 @@ static void repeated_pieces(const Text<C>& text, const std::vector<Piece>& piece
   }
 }
 
+// The n-grams of one n: the place where each comes first, and how often it comes.
+struct Grams {
+  Numbers numbers;
+  std::vector<uint32_t> first, times;
+
+  void clear(size_t most) {
+    numbers.clear(most);
+    first.clear();
+    times.clear();
+  }
+  template <typename Same>
+  uint32_t add(uint64_t hash, uint32_t place, Same same) {
+    uint32_t n = numbers.of(hash, [&](uint32_t other) { return same(first[other]); });
+    if (n == first.size()) first.push_back(place), times.push_back(0);
+    ++times[n];
+    return n;
+  }
+};
+
+// Those of the first `size` values whose place passes a test; there is no branch to guess.
+template <typename Test>
+static std::vector<uint32_t> filtered(const std::vector<uint32_t>& values, size_t size, Test test) {
+  std::vector<uint32_t> found(size);
+  size_t n = 0;
+  for (size_t k = 0; k < size; ++k) found[n] = values[k], n += test(k);
+  found.resize(n);
+  return found;
+}
+
 // For n = 1 to 10: the most that an n-gram occurring `times` > 1 times takes (characters of the longest such times
 // `times`, of those that occur most), and the characters of words that lie in n-grams occurring more than once: out
 // (10, 2); 0 where no n-gram occurs twice. Then the characters of all words: out[20].
 template <typename C>
 static void repeated_grams(const Text<C>& text, int64_t* out) {
+  std::fill(out, out + 21, 0);
   std::vector<Piece> words;
+  std::vector<int64_t> before(1, 0);  // characters of the words before
   for (int64_t i = 0, end; i < text.size; i = end) {
     end = text.segment(i);
-    if (text.is(i, ALNUM)) words.push_back({i, end});
+    if (text.is(i, ALNUM)) words.push_back({i, end}), before.push_back(before.back() + end - i);
   }
-  int64_t W = words.size();
-  std::fill(out, out + 21, 0);
-  std::vector<int64_t> before(W + 1, 0), gram(W), first, times;
-  for (int64_t i = 0; i < W; ++i) before[i + 1] = before[i] + words[i].size();
+  size_t W = words.size();
   out[20] = before[W];
-  Numbers numbers(W);
-  std::vector<int64_t> word(W);
-  for (int64_t i = 0; i < W; ++i) {
-    word[i] = numbers.of(mixed(hashed(text.at, words[i])),
-                         [&](int64_t other) { return same(text.at, words[i], words[first[other]]); });
-    if (word[i] == static_cast<int64_t>(first.size())) first.push_back(i), times.push_back(0);
-    ++times[word[i]];
+  Grams grams;
+  grams.clear(W);
+  std::vector<uint32_t> word(W), starts(W), live, made;  // starts: where n-grams begin; live: those that repeat
+  for (size_t i = 0; i < W; ++i) {
+    starts[i] = i;
+    word[i] = grams.add(hashed(text.at, words[i]), i,
+                        [&](uint32_t other) { return same(text.at, words[i], words[other]); });
   }
-  gram = word;
-  std::vector<int64_t> live(W);  // where n-grams begin that occur more than once
-  int64_t L = 0;
-  for (int64_t n = 1; n <= 10; ++n) {
-    if (n > 1) {  // an n-gram is the pair of its first n-1 words' number and its last word; both must repeat
-      std::vector<int64_t> starts;
-      for (int64_t k = 0; k + 1 < L; ++k)
-        if (live[k + 1] == live[k] + 1 && live[k] + n <= W) starts.push_back(live[k]);
-      Numbers pairs(starts.size());
-      first.clear();
-      times.clear();
-      std::vector<int64_t> made(starts.size());
-      for (size_t k = 0; k < starts.size(); ++k) {
-        int64_t i = starts[k];
-        uint64_t hash = mixed(static_cast<uint64_t>(gram[i]) * 0x9E3779B97F4A7C15ull + static_cast<uint64_t>(word[i + n - 1]));
-        made[k] = pairs.of(hash, [&](int64_t other) {
-          return gram[first[other]] == gram[i] && word[first[other] + n - 1] == word[i + n - 1];
-        });
-        if (made[k] == static_cast<int64_t>(first.size())) first.push_back(i), times.push_back(0);
-        ++times[made[k]];
-      }
-      L = 0;
-      std::vector<int64_t> next(W, -1);
-      for (size_t k = 0; k < starts.size(); ++k) next[starts[k]] = made[k];
-      for (size_t k = 0; k < starts.size(); ++k)
-        if (times[made[k]] > 1) live[L++] = starts[k];
-      gram.swap(next);
-    } else {
-      for (int64_t i = 0; i < W; ++i)
-        if (times[gram[i]] > 1) live[L++] = i;
-    }
-    if (!L) return;
-    int64_t most = *std::max_element(times.begin(), times.end()), longest = 0;
-    for (size_t g = 0; g < first.size(); ++g)
-      if (times[g] == most) longest = std::max(longest, before[first[g] + n] - before[first[g]]);
-    out[2 * (n - 1)] = longest * most;
-    int64_t covered = 0, end = 0;
-    for (int64_t k = 0; k < L; ++k) {
-      int64_t from = std::max(live[k], end);
-      end = live[k] + n;
+  std::vector<uint32_t> gram = word;  // the numbers of words, and of the n-grams that begin with them
+  for (size_t n = 1;; ++n) {
+    live = filtered(starts, starts.size(), [&](size_t k) { return grams.times[gram[starts[k]]] > 1; });
+    if (live.empty()) return;
+    int64_t most = *std::max_element(grams.times.begin(), grams.times.end()), longest = 0, covered = 0;
+    for (size_t g = 0; g < grams.first.size(); ++g)
+      if (grams.times[g] == most) longest = std::max(longest, before[grams.first[g] + n] - before[grams.first[g]]);
+    size_t end = 0;
+    for (uint32_t i : live) {
+      size_t from = std::max<size_t>(i, end);
+      end = i + n;
       covered += before[end] - before[from];
     }
+    out[2 * n - 2] = longest * most;
     out[2 * n - 1] = covered;
+    if (n == 10) return;
+    // An n-gram is the pair of its first n-1 words' number and its last word; it repeats where the next one does, too.
+    starts = filtered(live, live.size() - 1, [&](size_t k) { return live[k + 1] == live[k] + 1; });
+    grams.clear(starts.size());
+    made.clear();
+    for (uint32_t i : starts) {
+      uint32_t last = word[i + n];
+      made.push_back(grams.add(mixed(static_cast<uint64_t>(gram[i]) << 32 | last), i,
+                               [&](uint32_t other) { return gram[other] == gram[i] && word[other + n] == last; }));
+    }
+    for (size_t k = 0; k < starts.size(); ++k) gram[starts[k]] = made[k];
   }
 }
 
-static const char* STOP_WORDS[] = {"the", "be", "to", "of", "and", "that", "have", "with"};
-
-template <typename C>
-static int stop_word(const Text<C>& text, Piece word) {
-  if (word.size() < 2 || word.size() > 4) return -1;
-  char lower[5] = {0};
-  for (int64_t i = 0; i < word.size(); ++i) {
-    auto c = text.at[word.begin + i];
-    if (c > 127 || c == 0) return -1;
-    lower[i] = c >= 'A' && c <= 'Z' ? c + 32 : c;
-  }
-  for (int w = 0; w < 8; ++w)
-    if (std::strcmp(lower, STOP_WORDS[w]) == 0) return w;
-  return -1;
+static constexpr uint64_t letters(const char* word) {  // the last in the lowest byte
+  uint64_t key = 0;
+  while (*word) key = key << 8 | static_cast<uint64_t>(*word++);
+  return key;
 }
+static constexpr uint64_t STOP_WORDS[] = {letters("the"), letters("be"),   letters("to"),   letters("of"),
+                                          letters("and"), letters("that"), letters("have"), letters("with")};
 
 template <typename C>
 static bool dots(const Text<C>& text, int64_t i, int64_t end, int64_t step) {  // "..." or ". . ." at i
@@ -194,7 +237,7 @@ template <typename C>
 static int64_t ellipses(const Text<C>& text, int64_t step) {
   const C *end = text.at + text.size, dot = '.';
   int64_t found = 0;
-  for (const C* at = std::find(text.at, end, dot); at != end; at = std::find(at, end, dot)) {
+  for (const C* at = next(text.at, end, dot); at < end; at = next(at, end, dot)) {
     bool here = dots(text, at - text.at, text.size, step);
     found += here;
     at += here ? 2 * step + 1 : 1;
@@ -208,32 +251,37 @@ static inline bool gap(uint32_t c) { return c == ' ' || (c >= 9 && c <= 13) || c
 template <typename C>
 static void count(const Text<C>& text, int64_t* out) {
   std::fill(out, out + 10, 0);
-  uint32_t kinds = 0, before = ' ';
-  Piece word{0, 0};
-  bool alpha = false, inside = false;
-  auto close = [&](int64_t end) {
-    word.end = end;
-    ++out[0];
-    out[1] += word.size();
-    out[2] += !alpha;
-    int stop = stop_word(text, word);
-    if (stop >= 0) ++out[3], kinds |= 1u << stop;
-    inside = alpha = false;
-  };
+  int64_t symbols = 0, fasttext = 0;
+  uint32_t nul = 0, kinds = 0;
   for (int64_t i = 0; i < text.size; ++i) {
     uint32_t c = text.at[i];
-    uint16_t entry = text.table[c];
-    out[9] += (entry & ALNUM) && gap(before);
-    before = c;
-    if (entry & SPACE) {
-      if (inside) close(i);
-      continue;
-    }
-    if (!inside) inside = true, word.begin = i;
-    alpha |= (entry & ALPHA) != 0;
-    out[5] += c == '#' || c == 0x2026;
+    symbols += (c == '#') | (c == 0x2026);
+    nul |= c == 0;
   }
-  if (inside) close(text.size);
+  out[5] = symbols;
+  for (int64_t i = 1; nul && i < text.size; ++i) fasttext += text.at[i - 1] == 0 && text.is(i, ALNUM);
+  for (int64_t begin = 0, end; begin < text.size; begin = end) {
+    uint16_t entry = text.entry(begin), all = 0;
+    end = begin + 1;
+    if (entry & SPACE) continue;
+    uint32_t before = begin ? text.at[begin - 1] : ' ', points = 0;
+    fasttext += ((entry & ALNUM) != 0) & gap(before) & (before != 0);
+    uint64_t key = 0;  // the last eight characters in lower case, if all are ASCII
+    for (end = begin; end < text.size && !((entry = text.entry(end)) & SPACE); ++end) {
+      all |= entry;
+      points |= text.at[end];
+      key = key << 8 | (text.at[end] | 32);
+    }
+    ++out[0];
+    out[1] += end - begin;
+    out[2] += !(all & ALPHA);
+    uint32_t stop = 0;
+    for (int w = 0; w < 8; ++w) stop |= static_cast<uint32_t>(key == STOP_WORDS[w]) << w;
+    if (points > 127) stop = 0;
+    out[3] += stop != 0;
+    kinds |= stop;
+  }
+  out[9] = fasttext;
   out[4] = __builtin_popcount(kinds);
   out[5] += ellipses(text, 1) + ellipses(text, 2);
   for (Piece line : segments(text, 1)) {

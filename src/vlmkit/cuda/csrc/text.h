@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <vector>
 
 enum Class : uint16_t {  // the lowest five bits of an entry: CLASSES of characters.py
@@ -12,6 +13,14 @@ enum Class : uint16_t {  // the lowest five bits of an entry: CLASSES of charact
   MIDLETTER, MIDNUMLET, MIDNUM, SINGLE_QUOTE, DOUBLE_QUOTE,
 };
 static constexpr uint16_t CLASS = 31, SPACE = 32, ALNUM = 64, ALPHA = 128, UPPER = 256, DIGIT = 512, PICTOGRAPH = 1024;
+
+static constexpr uint32_t set_of(std::initializer_list<Class> some) {
+  uint32_t set = 0;
+  for (Class one : some) set |= 1u << one;
+  return set;
+}
+static constexpr uint32_t IN_WORDS = set_of({ALETTER, HEBREW, KATAKANA, NUMERIC, EXTENDNUMLET});
+static constexpr uint32_t ENDS_LETTERS = set_of({OTHER, CR, LF, NEWLINE, WSEGSPACE, REGIONAL, MIDNUM, DOUBLE_QUOTE});
 
 static constexpr uint64_t WORD_SEED = 0x9E3779B97F4A7C15ull, WORD_FACTOR = 0x9FB21C651E98DF25ull;  // ngrams.py
 
@@ -104,8 +113,13 @@ struct Text {
     return kind(end) == SINGLE_QUOTE && hebrew_before(end) ? skip(end + 1) : end;
   }
   int64_t segment(int64_t i) const {  // the end of the segment that begins at i < size
-    int64_t end = word(i);
-    if (end == i) end = other(i);
+    Class first = kind(i);
+    if (first == ALETTER) {  // most words are letters alone, and end in front of what continues none
+      int64_t end = i + 1;
+      while (kind(end) == ALETTER) ++end;
+      if (ENDS_LETTERS >> kind(end) & 1) return end;
+    }
+    int64_t end = IN_WORDS >> first & 1 ? word(i) : other(i);
     while (end < size && kind(end - 1) == ZWJ && is(end, PICTOGRAPH)) {  // WB3c
       int64_t next = word(end);
       end = next == end ? skip(end + 1) : next;
