@@ -1,0 +1,97 @@
+"""Auto-PGD (Croce and Hein 2020, algorithm 1; 2021 for L1): gradient ascent with momentum that halves its step where
+the loss has not risen enough, and goes back to the best point."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from vlmkit.core.attack.balls import Ball, l1_ascent, wide
+from vlmkit.core.attack.lanes import Lane, State
+from vlmkit.core.attack.losses import Loss
+
+MOMENTUM, RISES = 0.75, 0.75  # alpha and rho
+FIRST, LATER, LEAST = 0.22, 0.03, 0.06  # shares of the steps: first interval, by how much later ones are shorter, least
+SPARSE = 0.05  # of the pixels that a first step in L1 changes
+
+
+@dataclass(frozen=True)
+class Apgd:
+    """The attack in a norm; `warm` begins at the point nearest to fooling the model that is known, else at random."""
+
+    name: str
+    ball: Ball
+    loss: Loss
+    num_steps: int = 100
+    warm: bool = False
+
+    @cached_property
+    def checks(self) -> Tensor:
+        """For each number of steps done (num_steps + 1,) the length of the interval that ends there, or 0."""
+        interval, found, since = max(int(FIRST * self.num_steps), 1), [0] * (self.num_steps + 1), 0
+        for step in range(1, self.num_steps + 1):
+            since += 1
+            if since == interval:
+                found[step], since = interval, 0
+                shorter = interval - max(int(LATER * self.num_steps), 1)
+                interval = max(shorter, max(int(LEAST * self.num_steps), 1))
+        return torch.tensor(found)
+
+    def start(self, lane: Lane) -> State:
+        """At a random point of the ball."""
+        zero = torch.zeros_like(lane.eps)
+        x = (
+            self.ball.project(lane.nearest, lane.x0, lane.eps) if self.warm
+            else self.ball.noise(lane.x0, lane.eps, lane.keys, torch.zeros_like(lane.keys))
+        )  # fmt: skip
+        return {
+            "x0": lane.x0, "x": x, "before": x.clone(), "best": x.clone(), "best_gradient": torch.zeros_like(x),
+            "best_loss": zero - torch.inf, "last_loss": zero - torch.inf, "check_loss": zero - torch.inf,
+            "step": 2 * lane.eps, "rises": zero.clone(), "halved": torch.ones_like(zero, dtype=torch.bool),
+            "done": torch.zeros_like(lane.y),
+        }  # fmt: skip
+
+    def ask(self, state: State) -> Tensor:
+        """The point where it stands."""
+        return state["x"]
+
+    def tell(self, state: State, logits: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
+        """Step on."""
+        del logits
+        better = values > state["best_loss"]
+        state["best"][better], state["best_gradient"][better] = state["x"][better], gradient[better]
+        state["best_loss"] = torch.maximum(state["best_loss"], values)
+        first = state["done"] == 0
+        state["check_loss"] = torch.where(first, values, state["check_loss"])
+        state["rises"] += (values > state["last_loss"]) & ~first
+        state["last_loss"] = values
+        x, gradient = self.halve(state, gradient)
+        moved = self.ball.project(x + wide(state["step"]) * self.ascent(state, gradient), state["x0"], state["eps"])
+        share = torch.where(first, 1.0, MOMENTUM).to(x.dtype)
+        if self.ball.name == "l1":
+            share = torch.ones_like(share)
+        ahead = x + wide(share) * (moved - x) + wide(1 - share) * (x - state["before"])
+        state["before"], state["x"] = x, self.ball.project(ahead, state["x0"], state["eps"])
+        state["done"] = state["done"] + 1
+        return state["done"] > self.num_steps
+
+    def halve(self, state: State, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """At the end of an interval without enough progress halve the step and go back to the best point."""
+        interval = self.checks.to(values := state["rises"].device)[state["done"].clamp_max(self.num_steps)]
+        del values
+        at_check = interval > 0
+        few = state["rises"] <= RISES * interval
+        stuck = ~state["halved"] & (state["check_loss"] >= state["best_loss"])
+        halves = at_check & (few | stuck)
+        state["step"] = torch.where(halves, state["step"] / 2, state["step"])
+        state["halved"] = torch.where(at_check, halves, state["halved"])
+        state["check_loss"] = torch.where(at_check, state["best_loss"], state["check_loss"])
+        state["rises"] = torch.where(at_check, torch.zeros_like(state["rises"]), state["rises"])
+        back = wide(halves)
+        return torch.where(back, state["best"], state["x"]), torch.where(back, state["best_gradient"], gradient)
+
+    def ascent(self, state: State, gradient: Tensor) -> Tensor:
+        """The direction of a step."""
+        del state
+        return l1_ascent(gradient, share=SPARSE) if self.ball.name == "l1" else self.ball.ascent(gradient)

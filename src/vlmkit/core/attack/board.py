@@ -1,0 +1,78 @@
+"""What is known of each image: the smallest change found that fools the model, and the point nearest to fooling it.
+
+Every point that any attack asks about is told here, so attacks are worth together what the best of them is on each
+image, at every radius at once.
+"""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from vlmkit.core.attack.balls import Ball
+from vlmkit.core.attack.losses import at, best_other
+
+SLACK = 1e-6  # of the largest logit: by so much another class has to win, so that a fresh forward agrees
+ROUNDING = 6e-8  # of float32, on a radius
+
+
+@dataclass
+class Board:
+    """Images x (N, C, Y, X) and labels y (N,), the same shape for all; for each image the size of the smallest change
+    that fools the model (inf: none) with the changed image, the margin max_{c != y} z_c - z_y of the point nearest to
+    fooling it with that point, the class that the fooled model gives, and the number of the attack that found it."""
+
+    x: Tensor
+    y: Tensor
+    size: Tensor
+    fooling: Tensor
+    closest: Tensor
+    nearest: Tensor
+    given: Tensor
+    by: Tensor
+    forwards: Tensor
+    backwards: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, y: Tensor) -> "Board":
+        """Nothing is known."""
+        count = len(x)
+        whole = torch.zeros(count, dtype=torch.int64, device=x.device)
+        return cls(
+            x, y, torch.full((count,), torch.inf, device=x.device), x.clone(),
+            torch.full((count,), -torch.inf, device=x.device), x.clone(), y.clone(), whole - 1, whole.clone(),
+            whole.clone(),
+        )  # fmt: skip
+
+    def tell(
+        self, rows: Tensor, x: Tensor, logits: Tensor, ball: Ball, *, eps: Tensor, by: int, counts: Tensor | None = None
+    ) -> Tensor:
+        """Take in the logits (B, V) of points x of images `rows` (B,), or of those that count (B,); which of them fool
+        the model within eps (B,)."""
+        if counts is not None:
+            found = torch.zeros_like(rows, dtype=torch.bool)
+            found[counts] = self.tell(rows[counts], x[counts], logits[counts], ball, eps=eps[counts], by=by)
+            return found
+        y = self.y[rows]
+        margins = best_other(logits, y) - at(logits, y)
+        sizes = ball.size(x - self.x[rows])
+        within = sizes <= eps + ROUNDING
+        fools = margins > SLACK * logits.abs().amax(1)
+        self._keep(rows, fools & (sizes < self.size[rows]), x, sizes, logits, by)
+        nearer = within & (margins > self.closest[rows])
+        self.closest[rows[nearer]], self.nearest[rows[nearer]] = margins[nearer], x[nearer]
+        return fools & within
+
+    def _keep(self, rows: Tensor, better: Tensor, x: Tensor, sizes: Tensor, logits: Tensor, by: int) -> None:
+        chosen = rows[better]
+        self.size[chosen], self.fooling[chosen], self.by[chosen] = sizes[better], x[better], by
+        self.given[chosen] = logits[better].argmax(1)
+
+    def state(self) -> dict[str, Tensor]:
+        """All of it but the images, to be written."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("x", "y")}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go on from what `state` gave."""
+        for name, value in state.items():
+            setattr(self, name, value.to(self.x.device))
