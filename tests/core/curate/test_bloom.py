@@ -10,7 +10,7 @@ import pytest
 import regex
 
 from vlmkit.core.configs.curate import CurateConfig
-from vlmkit.core.curate.bloom import ExactSet, Filter, OldBoth, count_ngrams, cut, ngrams
+from vlmkit.core.curate.bloom import PIECE, ExactSet, Filter, OldBoth, count_ngrams, cut, ngrams
 from vlmkit.core.errors import InputError
 from vlmkit.core.recipes.curate import run as curate
 
@@ -116,6 +116,14 @@ def test_the_filter_keeps_the_rate_that_it_promises(rate):
     assert found <= 1.15 * rate + 3 * math.sqrt(rate / others.size)
     assert found >= 0.7 * rate
     assert seen.full**seen.hashes == pytest.approx(found, rel=0.15, abs=3 * math.sqrt(rate / others.size))
+
+
+def test_set_bits_are_counted_over_all_of_a_large_filter():
+    generator = np.random.default_rng(3)
+    seen = Filter(20_000_000, rate=0.5)
+    assert seen.bytes.size > 3 * PIECE
+    seen.bytes[:] = generator.integers(0, 256, seen.bytes.size, dtype=np.uint8)
+    assert seen.full == np.unpackbits(seen.bytes).sum() / int(seen.bits)
 
 
 def test_pages_that_differ_are_all_kept():

@@ -21,6 +21,7 @@ from vlmkit.cuda.words import split_words
 
 NGRAM = 13
 PLACES = np.random.Generator(np.random.PCG64([13, NGRAM])).integers(0, 1 << 64, NGRAM, dtype=np.uint64) | np.uint64(1)
+PIECE = 1 << 20  # bytes of a filter that are counted at once: counts take as much again
 SECOND = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: seeds the second hash
 
 
@@ -78,7 +79,8 @@ class Filter:
     @property
     def full(self) -> float:
         """The share of the bits that are set; to the power of the number of hashes, the false-positive rate."""
-        return float(np.bitwise_count(self.bytes).sum(dtype=np.int64)) / int(self.bits)
+        pieces = (self.bytes[start : start + PIECE] for start in range(0, self.bytes.size, PIECE))
+        return sum(int(np.bitwise_count(piece).sum(dtype=np.int64)) for piece in pieces) / int(self.bits)
 
 
 @dataclass
