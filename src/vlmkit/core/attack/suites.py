@@ -1,0 +1,72 @@
+"""Suites of attacks, each a list of rounds over the images that are left.
+
+`autoattack` and `shao2021` are those of their papers to the letter. `standard` is ours: the same kinds of loss at fewer
+steps (cross-entropy and margins, untargeted and targeted), then Square Attack from the point that the gradients brought
+nearest to fooling the model, and afresh. FAB is left out: it was measured to find nothing after APGD.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vlmkit.core.attack.apgd import Apgd
+from vlmkit.core.attack.balls import Ball
+from vlmkit.core.attack.fab import Fab
+from vlmkit.core.attack.lanes import Attack
+from vlmkit.core.attack.losses import ce, dlr_to, margin
+from vlmkit.core.attack.square import Square
+from vlmkit.core.attack.steps import Steps
+
+MOST_TARGETS = 9  # of AutoAttack
+
+
+@dataclass(frozen=True)
+class Round:
+    """An attack, with the rank of the class that it aims at: 0 is the likeliest wrong one."""
+
+    attack: Attack
+    rank: int = 0
+
+    @property
+    def name(self) -> str:
+        """What its random numbers and results go by."""
+        return f"{self.attack.name}-{self.rank + 1}" if self.rank else self.attack.name
+
+
+def standard(ball: Ball, classes: int) -> list[Round]:
+    """At least AutoAttack's strength at a third of its cost or less (benchmarks/attack.py)."""
+    targets = [Round(Apgd("apgd-t", ball, dlr_to, 50), rank) for rank in range(min(4, classes - 1))]
+    gradients = [Round(Apgd("apgd-ce", ball, ce, 50)), Round(Apgd("apgd-margin", ball, margin, 50)), *targets]
+    return [
+        *gradients,
+        Round(Square("square-near", ball, 1000, warm=True, later=300)),
+        Round(Square("square", ball, 1000)),
+    ]
+
+
+def fast(ball: Ball, classes: int) -> list[Round]:
+    """For a first look: 70 steps."""
+    del classes
+    return [Round(Apgd("apgd-ce", ball, ce, 30)), Round(Apgd("apgd-margin", ball, margin, 40))]
+
+
+def autoattack(ball: Ball, classes: int) -> list[Round]:
+    """APGD-CE, APGD-T and FAB-T with 100 steps for each of up to nine targets, Square with 5,000 queries (Croce and
+    Hein 2020)."""
+    ranks = range(min(MOST_TARGETS, classes - 1))
+    return [
+        Round(Apgd("apgd-ce", ball, ce, 100)),
+        *(Round(Apgd("apgd-t", ball, dlr_to, 100), rank) for rank in ranks),
+        *(Round(Fab("fab-t", ball, 100), rank) for rank in ranks),
+        Round(Square("square", ball, 5000)),
+    ]
+
+
+def shao2021(ball: Ball, classes: int) -> list[Round]:
+    """PGD of 40 steps of eps / 30 from a random point (Shao et al. 2021), judged after the last one."""
+    del classes
+    return [Round(Steps("pgd-40", ball, ce, 40, 1 / 30, last=True))]
+
+
+SUITES: dict[str, Callable[[Ball, int], list[Round]]] = {
+    "standard": standard, "fast": fast, "autoattack": autoattack, "shao2021": shao2021,
+}  # fmt: skip

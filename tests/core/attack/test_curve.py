@@ -1,0 +1,71 @@
+"""Suites over several radii: never rising, not weaker than AutoAttack's settings, much cheaper."""
+
+import pytest
+import torch
+from torch import nn
+
+from vlmkit.core.attack.balls import BALLS
+from vlmkit.core.attack.curve import Subject, measure
+from vlmkit.core.attack.oracle import Oracle
+from vlmkit.core.attack.suites import SUITES
+
+RADII = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08)
+
+
+def net(classes: int = 5) -> nn.Module:
+    """A small network that is not masked."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.GELU(), nn.Flatten(), nn.Linear(8 * 36, 24), nn.GELU(), nn.Linear(24, classes)
+    )
+
+
+def subject(model: nn.Module, count: int = 24, norm: str = "linf") -> Subject:
+    """Random images with the model's labels, two of them wrong."""
+    x = torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    y = model(x).argmax(1).detach()
+    y[:2] = (y[:2] + 1) % len(model(x)[0])
+    return Subject.of(Oracle(model), x, y, [f"i{one}" for one in range(count)], BALLS[norm], lanes=16)
+
+
+def curve(found: Subject, radii: tuple[float, ...] = RADII) -> list[int]:
+    """Images that are right at each radius."""
+    return [int(found.robust(eps).sum()) for eps in radii]
+
+
+def test_the_standard_suite_is_not_weaker_than_the_gradients_of_autoattack_and_never_rises():
+    model, radii = net(), (0.05, 0.15, 0.3)
+    ours = subject(model, count=12)
+    measure(ours, SUITES["standard"](ours.ball, 5)[:-2], radii, lanes=16, seed=0)
+    theirs, cost = [], 0
+    for eps in radii:
+        peer = subject(model, count=12)
+        measure(peer, SUITES["autoattack"](peer.ball, 5)[:5], [eps], lanes=16, seed=0)  # APGD-CE and four targets
+        theirs.append(int(peer.robust(eps).sum()))
+        cost += peer.oracle.forwards
+    assert all(a <= b for a, b in zip(curve(ours, radii), theirs, strict=True))
+    assert curve(ours, radii) == sorted(curve(ours, radii), reverse=True)
+    assert 10 >= curve(ours, radii)[0] > curve(ours, radii)[-1]
+    assert ours.oracle.forwards <= cost / 2
+    assert not ours.robust(0.0)[:2].any()
+    fooled = ours.board.size.isfinite()
+    assert bool((model(ours.board.fooling)[fooled].argmax(1) != ours.board.y[fooled]).all())
+    assert torch.equal(ours.board.fooling[:2], ours.board.x[:2])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 10])
+@pytest.mark.parametrize("name", ["standard", "fast", "shao2021"])
+def test_suites_run_with_any_number_of_classes(name, classes):
+    found = subject(net(classes), count=9)
+    measure(found, SUITES[name](found.ball, classes)[:3], [0.3], lanes=16, seed=0)
+    assert found.robust(0.01).sum() >= found.robust(0.3).sum()
+
+
+def test_flags_depend_neither_on_lanes_nor_on_company():
+    model, results = net(), []
+    for lanes in (8, 16, 64):
+        found = subject(model)
+        measure(found, SUITES["fast"](found.ball, 5), RADII[::2], lanes=lanes, seed=3)
+        results.append(found.board.state())
+    for other in results[1:]:
+        assert all(torch.equal(value, other[name]) for name, value in results[0].items())
