@@ -10,7 +10,7 @@ A page on which this leaves next to nothing (a forum, a list) is read without th
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vlmkit.core.curate.blocks import Block, Tree, cues_of, scan
 
@@ -20,18 +20,19 @@ SIDE_ROLES = frozenset((
     "menubar", "toolbar", "tablist", "tooltip",
 ))  # fmt: skip
 BOILERPLATE = re.compile(
-    r"comment|kommentar|disqus|respond|\breply|shar(?:e|ing)|teilen|social|follow-?us|relat(?:ed|-)|recommend|similar|trending"
+    r"[ck]omm?ent|disqus|respond|\breply|shar(?:e|ing)|teilen|social|follow-?us|relat(?:ed|-)|recommend|similar|trending"
     r"|popular|most-?read|read-?more|see-?also|also-?read|teaser|side-?bar|footer|navi|navbar|\bnav\b|menu|crumbs?\b"
     r"|paginat|pager|banner|\btools?\b|newsletter|subscri|promo|\bads?\b|advert|sponsor|werbung|anzeige|outbrain|taboola"
-    r"|\bcta|partner|cookie|consent|gdpr|modal|pop-?up|overlay|paywall|log-?in|sign-?(?:in|up)|donat|feedback|survey"
+    r"|\bcta|partner|cookie|consent|gdpr|modal|pop-?up|overlay|log-?in|sign-?(?:in|up)|donat|feedback|survey"
     r"|\bpoll\b|\btags?\b|taglist|\bcategor|byline|author|\bbio\b|\bmeta\b|date-?line|timestamp|\bdate\b|credit|copyright"
-    r"|disclaim|disclosure|caption|photo|gallery|slideshow|carousel|player|pull-?quote|callout|\bembed\b|\brating"
-    r"|\bprint\b|hidden|sr-only|screen-reader|visually"
+    r"|disclaim|disclosure|caption|photo|gallery|slideshow|carousel|player|callout|\bembed\b|\brating"
+    r"|hidden|sr-only|screen-reader|visually"
 )
 OF_THE_WHOLE = re.compile(  # words of a class that tell of the page or of its subject, not of the element
-    r"(?<!\S)(?:(?:has|no|not|with|without|is|js|tag|category|status|format|type|field|author)-\S*"
-    r"|\S*\b(?:page|site|layout|template|wrapper|wrap|container|main|body)\b\S*)"
+    r"(?<!\S)(?:(?:has|no|not|with|without|is|js|tag|category|status|format|type|field)-\S*"
+    r"|\S*\b(?:page|site|layout|template|wrapper|wrap|container|main|body)\b)"
 )
+ARTICLE = re.compile(r"article|story|entry|\bpost|content|body|\btext")
 CAMEL = re.compile("([a-z])([A-Z])")
 INVISIBLE = str.maketrans("", "", "\xad\u200b\ufeff")
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
@@ -42,8 +43,7 @@ PARTS = frozenset(("p", "li", "td", "tr", "tbody", "blockquote", "pre"))  # elem
 MUCH = 0.4  # share of a page's text from which an element is not taken for boilerplate
 MOST = 0.75  # share of the paragraphs that the body holds
 PARAGRAPH = 50
-LEAD = 80
-HEADING = 100  # a longer heading is a paragraph
+HEADING = 120  # a longer heading is a paragraph; a summary is as long
 SHORT = 20
 LINKED = 0.5  # share of a block in links
 LINKED_PART = 0.3  # the same of an element with less than PART of the text
@@ -103,29 +103,39 @@ class Page:
     def boilerplate(self, *, trusting: bool) -> list[bool]:
         """For each element whether it, or one around it, is no part of the text by its own account."""
         out, much = [False] * len(self.tags), MUCH * self.texts[0]
+        paragraphs: dict[str, int] = {}  # text of all `p` that have the same attributes
+        for tag, attributes, size in zip(self.tags, self.attributes, self.texts, strict=True):
+            if tag == "p" and attributes:
+                paragraphs[attributes] = paragraphs.get(attributes, 0) + size
         known: dict[str, bool] = {"": False}
         for k in range(1, len(out)):
             out[k] = out[self.parents[k]]
             if not out[k] and 0 < self.texts[k] <= much:
                 attributes = self.attributes[k]
                 if attributes not in known:
-                    known[attributes] = is_side(attributes, trusting)
+                    known[attributes] = paragraphs.get(attributes, 0) <= much and is_side(attributes, trusting)
                 out[k] = known[attributes] or self.tags[k] in SIDE
         return out
 
     def body(self, scores: list[int]) -> int:
-        """The smallest element that holds MOST of what its parent does, and so on up to the root."""
+        """The smallest element that holds MOST of what its parent does, and so on, down from the article or the root."""
         heaviest: dict[int, int] = {}
+        body = 0
         for k in range(1, len(scores)):
             parent = self.parents[k]
             if scores[k] > (scores[heaviest[parent]] if parent in heaviest else 0):
                 heaviest[parent] = k
-        body = 0
+            if scores[k] >= max(MUCH * scores[0], scores[body] if body else 1) and self.is_article(k):
+                body = k
         while (child := heaviest.get(body)) and scores[child] >= MOST * scores[body]:
             if self.tags[child] in PARTS:
                 break
             body = child
         return body
+
+    def is_article(self, element: int) -> bool:
+        """Whether an element says that it holds the text of the page."""
+        return self.tags[element] not in PARTS and ARTICLE.search(words_of(cues_of(self.attributes[element]))) is not None
 
     def inside(self, body: int, scores: list[int], out: list[bool]) -> list[bool]:
         """For each element whether it belongs to the body, or to one beside it that says as much as a part of it."""
@@ -173,7 +183,7 @@ class Page:
     def is_lead(self, k: int, out: list[bool]) -> bool:
         """Whether a block before the body sums it up."""
         block = self.blocks[k]
-        return not out[block.element] and self.is_paragraph(block, LEAD, LINKED_PART)
+        return not out[block.element] and self.is_paragraph(block, HEADING, LINKED_PART)
 
     def is_heading(self, block: Block) -> bool:
         """Whether a block is a heading, not a paragraph set as one."""
@@ -210,9 +220,13 @@ def is_side(attributes: str, trusting: bool) -> bool:
         return True
     if "display:none" in cues.get("style", "").replace(" ", "").lower():
         return True
+    return trusting and BOILERPLATE.search(OF_THE_WHOLE.sub(" ", words_of(cues))) is not None
+
+
+def words_of(cues: Mapping[str, str]) -> str:
+    """What an element is called, in lower case, words parted by hyphens."""
     words = " ".join(cues[name] for name in ("class", "id", "itemprop") if name in cues)
-    plain = CAMEL.sub(r"\1-\2", words).replace("_", "-").lower()
-    return trusting and BOILERPLATE.search(OF_THE_WHOLE.sub(" ", plain)) is not None
+    return CAMEL.sub(r"\1-\2", words).replace("_", "-").lower()
 
 
 def written(page: Page, kept: Sequence[int]) -> str:
