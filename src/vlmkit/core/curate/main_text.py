@@ -6,7 +6,8 @@ After the blocks are known (`blocks.scan`) there are four steps, each linear in 
    between the main heading and the body belongs to it.
 3. Within it, elements that are mostly links go, as do blocks that are mostly links (Kohlschütter et al. 2010).
 4. Headings stay when text follows them.
-A page on which this leaves next to nothing (a forum, a list) is read without the cues of classes, then whole.
+A page on which this leaves little of the text above its end (a forum, a list) is read without the cues of classes, then
+whole.
 """
 
 import re
@@ -43,20 +44,23 @@ PARTS = frozenset(("p", "li", "td", "tr", "tbody", "blockquote", "pre"))  # elem
 MUCH = 0.4  # share of a page's text from which an element is not taken for boilerplate
 MOST = 0.75  # share of the paragraphs that the body holds
 PARAGRAPH = 50
-HEADING = 120  # a longer heading is a paragraph; a summary is as long
+HEADING = 150  # a longer heading is a paragraph; a summary is as long
 SHORT = 20
 LINKED = 0.5  # share of a block in links
 LINKED_PART = 0.3  # the same of an element with less than PART of the text
 PART = 0.2
-ENOUGH = 100  # with less than this, and less than a quarter of the page, cues of classes are not trusted
+LITTLE = 0.2  # share of what is kept without the cues of classes, up to the same end, below which they are not trusted
 
 
 def main_text(html: str) -> str:
     """Main text of an HTML page, paragraphs parted by line feeds; empty only if the page shows no text at all."""
     page = Page(scan(html))
     kept = page.main(trusting=True)
-    if page.size(kept) < min(ENOUGH, page.texts[0] / 4):
-        kept = max(kept, page.main(trusting=False), key=page.size)
+    end = kept[-1] + 1 if kept else len(page.blocks)
+    if page.size(kept) <= LITTLE * page.size(range(end)):
+        all_kept = page.main(trusting=False)
+        if page.size(kept) <= LITTLE * page.size(k for k in all_kept if k < end):
+            kept = all_kept
     return written(page, kept or range(len(page.blocks)))
 
 
