@@ -44,7 +44,8 @@ PARTS = frozenset(("p", "li", "td", "tr", "tbody", "blockquote", "pre"))  # elem
 MUCH = 0.4  # share of a page's text from which an element is not taken for boilerplate
 MOST = 0.75  # share of the paragraphs that the body holds
 PARAGRAPH = 50
-HEADING = 150  # a longer heading is a paragraph; a summary is as long
+LEAD = 100  # least of a summary before the body
+HEADING = 150  # a longer heading is a paragraph
 SHORT = 20
 LINKED = 0.5  # share of a block in links
 LINKED_PART = 0.3  # the same of an element with less than PART of the text
@@ -187,7 +188,7 @@ class Page:
     def is_lead(self, k: int, out: list[bool]) -> bool:
         """Whether a block before the body sums it up."""
         block = self.blocks[k]
-        return not out[block.element] and self.is_paragraph(block, HEADING, LINKED_PART)
+        return not out[block.element] and self.is_paragraph(block, LEAD, LINKED_PART)
 
     def is_heading(self, block: Block) -> bool:
         """Whether a block is a heading, not a paragraph set as one."""
