@@ -132,7 +132,8 @@ class Tree:
         elif tag in ("rt", "rp", "ruby"):
             self.annotates = not closing and tag != "ruby"
         else:
-            self.close_block()
+            if self.parts:
+                self.close_block()
             self.annotates = False
             if closing:
                 self.close(tag)
@@ -145,7 +146,9 @@ def scan(html: str) -> Tree:
     tree, place, search = Tree(), 0, TAG.search
     while match := search(html, place):
         if match.start() > place:
-            tree.write(html[place : match.start()])
+            text = html[place : match.start()]
+            if tree.parts or not text.isspace() or tree.opened.get("pre"):  # space before a block is not seen
+                tree.write(text)
         place = match.end()
         closing, name, attributes, comment = match.groups()
         if comment:
