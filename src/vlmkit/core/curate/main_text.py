@@ -2,8 +2,8 @@
 
 After the blocks are known (`blocks.scan`) there are four steps, each linear in the size of the page.
 1. Elements whose tag, role, class or id says that they are no part of the text go, unless they hold much of it.
-2. The body is the smallest element that holds most of what the paragraphs say (the idea of Readability); a summary
-   between the main heading and the body belongs to it.
+2. The body is the smallest element that holds most of what the paragraphs say (the idea of Readability), sought within
+   what is called the article, if there is one; a summary between the main heading and the body belongs to it.
 3. Within it, elements that are mostly links go, as do blocks that are mostly links (Kohlschütter et al. 2010).
 4. Headings stay when text follows them.
 A page on which this leaves little of the text above its end (a forum, a list) is read without the cues of classes, then
@@ -21,13 +21,11 @@ SIDE_ROLES = frozenset((
     "menubar", "toolbar", "tablist", "tooltip",
 ))  # fmt: skip
 BOILERPLATE = re.compile(
-    r"[ck]omm?ent|disqus|respond|\breply|shar(?:e|ing)|teilen|social|follow-?us|relat(?:ed|-)|recommend|similar|trending"
-    r"|popular|most-?read|read-?more|see-?also|also-?read|teaser|side-?bar|footer|navi|navbar|\bnav\b|menu|crumbs?\b"
-    r"|paginat|pager|banner|\btools?\b|newsletter|subscri|promo|\bads?\b|advert|sponsor|werbung|anzeige|outbrain|taboola"
-    r"|\bcta|partner|cookie|consent|gdpr|modal|pop-?up|overlay|log-?in|sign-?(?:in|up)|donat|feedback|survey"
-    r"|\bpoll\b|\btags?\b|taglist|\bcategor|byline|author|\bbio\b|\bmeta\b|date-?line|timestamp|\bdate\b|credit|copyright"
-    r"|disclaim|disclosure|caption|photo|gallery|slideshow|carousel|player|callout|\bembed\b|\brating"
-    r"|hidden|sr-only|screen-reader|visually"
+    r"[ck]omm?ent|respond|\breply|shar(?:e|ing)|social|relat(?:ed|-)|recommend|popular|read-?more|teaser|side-?bar"
+    r"|footer|navi|\bnav\b|menu|crumbs?\b|paginat|banner|\btools?\b|newsletter|subscri|promo|\bads?\b|sponsor"
+    r"|\bcta|cookie|consent|gdpr|modal|pop-?up|overlay|log-?in|sign-?(?:in|up)|feedback|\btags?\b|\bcategor|byline"
+    r"|author|\bbio\b|\bmeta\b|timestamp|\bdate\b|credit|copyright|disclaim|disclosure|caption|photo|gallery"
+    r"|slideshow|carousel|player|callout|\bembed\b|\brating|hidden|screen-reader|visually"
 )
 OF_THE_WHOLE = re.compile(  # words of a class that tell of the page or of its subject, not of the element
     r"(?<!\S)(?:(?:has|no|not|with|without|is|js|tag|category|status|format|type|field)-\S*"
@@ -39,8 +37,8 @@ INVISIBLE = str.maketrans("", "", "\xad\u200b\ufeff")
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 LINES = frozenset(("p", "li", "td", "th", "dt", "dd", "blockquote", "pre"))  # elements whose text may be short
 PARTS = frozenset(("p", "li", "td", "tr", "tbody", "blockquote", "pre"))  # elements that are never the body of a page
-# Sizes are bytes of UTF-8. All were chosen on half of the pages of two benchmarks (benchmarks/extract.py); F1 changes
-# by less than 0.01 when one is halved or doubled, but for the shares.
+# Sizes are bytes of UTF-8. All were chosen on the development pages of benchmarks/results/extract.md; F1 changes by
+# 0.01 at most when one is halved or doubled, but for the shares.
 MUCH = 0.4  # share of a page's text from which an element is not taken for boilerplate
 MOST = 0.75  # share of the paragraphs that the body holds
 PARAGRAPH = 50
@@ -123,7 +121,7 @@ class Page:
         return out
 
     def body(self, scores: list[int]) -> int:
-        """The smallest element that holds MOST of what its parent does, and so on, down from the article or the root."""
+        """The smallest element that holds MOST of what its parent does, and so on down from the article or root."""
         heaviest: dict[int, int] = {}
         body = 0
         for k in range(1, len(scores)):
@@ -140,7 +138,8 @@ class Page:
 
     def is_article(self, element: int) -> bool:
         """Whether an element says that it holds the text of the page."""
-        return self.tags[element] not in PARTS and ARTICLE.search(words_of(cues_of(self.attributes[element]))) is not None
+        words = words_of(cues_of(self.attributes[element]))
+        return self.tags[element] not in PARTS and ARTICLE.search(words) is not None
 
     def inside(self, body: int, scores: list[int], out: list[bool]) -> list[bool]:
         """For each element whether it belongs to the body, or to one beside it that says as much as a part of it."""
