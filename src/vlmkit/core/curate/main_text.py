@@ -21,11 +21,11 @@ SIDE_ROLES = frozenset((
     "menubar", "toolbar", "tablist", "tooltip",
 ))  # fmt: skip
 BOILERPLATE = re.compile(
-    r"[ck]omm?ent|respond|\breply|shar(?:e|ing)|social|relat(?:ed|-)|recommend|popular|read-?more|teaser|side-?bar"
-    r"|footer|navi|\bnav\b|menu|crumbs?\b|paginat|banner|\btools?\b|newsletter|subscri|promo|\bads?\b|sponsor"
-    r"|\bcta|cookie|consent|gdpr|modal|pop-?up|overlay|log-?in|sign-?(?:in|up)|feedback|\btags?\b|\bcategor|byline"
-    r"|author|\bbio\b|\bmeta\b|timestamp|\bdate\b|credit|copyright|disclaim|disclosure|caption|photo|gallery"
-    r"|slideshow|carousel|player|callout|\bembed\b|\brating|hidden|screen-reader|visually"
+    r"[ck]omm?ent|respond|shar(?:e|ing)|social|relat(?:ed|-)|recommend|popular|read-?more|teaser|side-?bar|footer"
+    r"|navi|menu|crumbs?\b|paginat|banner|newsletter|subscri|promo|sponsor|cookie|consent|gdpr|modal|pop-?up"
+    r"|overlay|log-?in|sign-?(?:in|up)|feedback|byline|author|timestamp|credit|copyright|disclaim|disclosure"
+    r"|caption|photo|gallery|slideshow|carousel|player|callout|hidden|screen-reader|visually"
+    r"|\b(?:reply|nav\b|tools?\b|ads?\b|cta|tags?\b|categor|bio\b|meta\b|date\b|embed\b|rating)"
 )
 OF_THE_WHOLE = re.compile(  # words of a class that tell of the page or of its subject, not of the element
     r"(?<!\S)(?:(?:has|no|not|with|without|is|js|tag|category|status|format|type|field)-\S*"
@@ -33,7 +33,7 @@ OF_THE_WHOLE = re.compile(  # words of a class that tell of the page or of its s
 )
 ARTICLE = re.compile(r"article|story|entry|\bpost|content|body|\btext")
 CAMEL = re.compile("([a-z])([A-Z])")
-INVISIBLE = str.maketrans("", "", "\xad\u200b\ufeff")
+INVISIBLE = re.compile("[\xad\u200b\ufeff]+")
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 LINES = frozenset(("p", "li", "td", "th", "dt", "dd", "blockquote", "pre"))  # elements whose text may be short
 PARTS = frozenset(("p", "li", "td", "tr", "tbody", "blockquote", "pre"))  # elements that are never the body of a page
@@ -224,13 +224,18 @@ def is_side(attributes: str, trusting: bool) -> bool:
         return True
     if "display:none" in cues.get("style", "").replace(" ", "").lower():
         return True
-    return trusting and BOILERPLATE.search(OF_THE_WHOLE.sub(" ", words_of(cues))) is not None
+    if not trusting:
+        return False
+    words = words_of(cues)
+    return BOILERPLATE.search(words) is not None and BOILERPLATE.search(OF_THE_WHOLE.sub(" ", words)) is not None
 
 
 def words_of(cues: Mapping[str, str]) -> str:
     """What an element is called, in lower case, words parted by hyphens."""
-    words = " ".join(cues[name] for name in ("class", "id", "itemprop") if name in cues)
-    return CAMEL.sub(r"\1-\2", words).replace("_", "-").lower()
+    words = " ".join([cues[name] for name in ("class", "id", "itemprop") if name in cues])
+    if not words.islower():
+        words = CAMEL.sub(r"\1-\2", words).lower()
+    return words.replace("_", "-")
 
 
 def written(page: Page, kept: Sequence[int]) -> str:
@@ -240,7 +245,7 @@ def written(page: Page, kept: Sequence[int]) -> str:
     for k in kept:
         block = page.blocks[k]
         tag, parent = page.tags[block.element], page.parents[block.element]
-        text = block.text.translate(INVISIBLE) if not block.text.isascii() else block.text
+        text = block.text if block.text.isascii() else INVISIBLE.sub("", block.text)
         if not text or text.isspace():
             continue
         if tag in ("td", "th") and parent == row:
