@@ -30,6 +30,17 @@ PAGES = {
         f"<main>{f'<section><p>{S} {S}</p></section>' * 3}<section><a href=1>Next</a></section></main>",
         [f"{S} {S}"] * 3,
     ),
+    "article among boxes": (
+        f'<main><div class="story-text">{f"<p>{S}</p>" * 6}</div>{f"<div><p>Box: {S}</p></div>" * 5}</main>', [S] * 6
+    ),
+    "paragraphs of a class that lies": (f'<main><p>{S} {S}</p>{f"<p class=caption>{S}</p>" * 5}</main>', [
+        f"{S} {S}", *[S] * 5
+    ]),
+    "article of a class that lies": (
+        f'<main><div class="gallery">{f"<p>{S}</p>" * 12}</div><p>{S} {S}</p>{COMMENTS * 4}</main>',
+        [*[S] * 12, f"{S} {S}", *[f"Answer {k}. {S}" for k in range(5)] * 4],
+    ),
+    "comments in Spanish": (f'<main>{f"<p>{S}</p>" * 5}<div id="los_comentarios"><p>{S}</p></div></main>', [S] * 5),
     "forum": (f"<h1>How?</h1>{COMMENTS}", [f"Answer {k}. {S}" for k in range(5)]),
     "product": (
         "<h1>Kettle</h1><p>Boils water.</p><ul><li>1.7 litres<li>2200 W</ul><table><tr><th>Colour<td>blue<tr><th>Mass"

@@ -14,11 +14,8 @@ TAG = re.compile(
     r"<(?:(/?)([a-zA-Z][^ \t\n\r\f/>]*+)((?:[^>=]++|=[ \t\n\r\f]*+(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z))?+)*+)>?"
     r"|(!--)|[!?/][^>]*+>?)"
 )
-ATTRIBUTE = re.compile(
-    r"(?<![^ \t\n\r\f\"'/])(class|id|role|itemprop|style|hidden|aria-hidden)"
-    r"(?:[ \t\n\r\f]*+=[ \t\n\r\f]*+(\"[^\"]*+\"?|'[^']*+'?|[^ \t\n\r\f]*+)|(?=[ \t\n\r\f/]|\Z))",
-    re.IGNORECASE,
-)
+ATTRIBUTE = re.compile(r"([^ \t\n\r\f\"'/=]++)(?:[ \t\n\r\f]*+=[ \t\n\r\f]*+(\"[^\"]*+\"?|'[^']*+'?|[^ \t\n\r\f]*+))?+")
+CUES = frozenset(("class", "id", "role", "itemprop", "style", "hidden", "aria-hidden"))
 UNSEEN = (
     "audio", "canvas", "iframe", "map", "math", "noembed", "noscript", "object", "script", "select",
     "style", "svg", "template", "textarea", "title", "video", "xmp",
@@ -132,7 +129,8 @@ class Tree:
         elif tag in ("rt", "rp", "ruby"):
             self.annotates = not closing and tag != "ruby"
         else:
-            self.close_block()
+            if self.parts:
+                self.close_block()
             self.annotates = False
             if closing:
                 self.close(tag)
@@ -143,32 +141,41 @@ class Tree:
 def scan(html: str) -> Tree:
     """The elements and blocks of a page."""
     tree, place, search = Tree(), 0, TAG.search
+    parts, opened = tree.parts, tree.opened
     while match := search(html, place):
-        if match.start() > place:
-            tree.write(html[place : match.start()])
-        place = match.end()
         closing, name, attributes, comment = match.groups()
-        if comment:
+        begin, end = match.span()
+        if begin > place:
+            text = html[place:begin]
+            if parts or not text.isspace() or opened.get("pre"):  # space before a block is not seen
+                tree.write(text)
+        place = end
+        if name:
+            if name not in INLINE and (tag := name.lower()) not in INLINE:
+                if tag not in ENDS:
+                    tree.tag(tag, attributes, closing=bool(closing))
+                elif not closing:
+                    found = ENDS[tag].search(html, place)
+                    stop = found.start() if found else len(html)
+                    if tag == "xmp":
+                        tree.write(html[place:stop])
+                    place = stop
+        elif comment:
             place = html.find("-->", place - 2) + 3
             if place < 3:
                 place = len(html)
-        elif name and name not in INLINE and (tag := name.lower()) not in INLINE:
-            if tag not in ENDS:
-                tree.tag(tag, attributes, closing=bool(closing))
-            elif not closing:
-                end = ENDS[tag].search(html, place)
-                stop = end.start() if end else len(html)
-                if tag == "xmp":
-                    tree.write(html[place:stop])
-                place = stop
     tree.write(html[place:])
     tree.close_block()
     return tree
 
 
 def cues_of(attributes: str) -> dict[str, str]:
-    """The attributes of an element that tell what it is for."""
-    return {name.lower(): (value or "").strip("\"'") for name, value in reversed(ATTRIBUTE.findall(attributes))}
+    """The attributes of an element that tell what it is for; of two with one name the first counts."""
+    cues: dict[str, str] = {}
+    for name, value in ATTRIBUTE.findall(attributes):
+        if (name := name.lower()) in CUES and name not in cues:
+            cues[name] = value.strip("\"'")
+    return cues
 
 
 def bytes_of(text: str) -> int:

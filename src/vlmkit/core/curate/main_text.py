@@ -2,15 +2,16 @@
 
 After the blocks are known (`blocks.scan`) there are four steps, each linear in the size of the page.
 1. Elements whose tag, role, class or id says that they are no part of the text go, unless they hold much of it.
-2. The body is the smallest element that holds most of what the paragraphs say (the idea of Readability); a summary
-   between the main heading and the body belongs to it.
+2. The body is the smallest element that holds most of what the paragraphs say (the idea of Readability), sought within
+   what is called the article, if there is one; a summary between the main heading and the body belongs to it.
 3. Within it, elements that are mostly links go, as do blocks that are mostly links (Kohlschütter et al. 2010).
 4. Headings stay when text follows them.
-A page on which this leaves next to nothing (a forum, a list) is read without the cues of classes, then whole.
+A page on which this leaves little of the text above its end (a forum, a list) is read without the cues of classes, then
+whole.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vlmkit.core.curate.blocks import Block, Tree, cues_of, scan
 
@@ -20,43 +21,45 @@ SIDE_ROLES = frozenset((
     "menubar", "toolbar", "tablist", "tooltip",
 ))  # fmt: skip
 BOILERPLATE = re.compile(
-    r"comment|kommentar|disqus|respond|\breply|shar(?:e|ing)|teilen|social|follow-?us|relat(?:ed|-)|recommend|similar|trending"
-    r"|popular|most-?read|read-?more|see-?also|also-?read|teaser|side-?bar|footer|navi|navbar|\bnav\b|menu|crumbs?\b"
-    r"|paginat|pager|banner|\btools?\b|newsletter|subscri|promo|\bads?\b|advert|sponsor|werbung|anzeige|outbrain|taboola"
-    r"|\bcta|partner|cookie|consent|gdpr|modal|pop-?up|overlay|paywall|log-?in|sign-?(?:in|up)|donat|feedback|survey"
-    r"|\bpoll\b|\btags?\b|taglist|\bcategor|byline|author|\bbio\b|\bmeta\b|date-?line|timestamp|\bdate\b|credit|copyright"
-    r"|disclaim|disclosure|caption|photo|gallery|slideshow|carousel|player|pull-?quote|callout|\bembed\b|\brating"
-    r"|\bprint\b|hidden|sr-only|screen-reader|visually"
+    r"[ck]omm?ent|respond|shar(?:e|ing)|social|relat(?:ed|-)|recommend|popular|read-?more|teaser|side-?bar|footer"
+    r"|navi|menu|crumbs?\b|paginat|banner|newsletter|subscri|promo|sponsor|cookie|consent|gdpr|modal|pop-?up"
+    r"|overlay|log-?in|sign-?(?:in|up)|feedback|byline|author|timestamp|credit|copyright|disclaim|disclosure"
+    r"|caption|photo|gallery|slideshow|carousel|player|callout|hidden|screen-reader|visually"
+    r"|\b(?:reply|nav\b|tools?\b|ads?\b|cta|tags?\b|categor|bio\b|meta\b|date\b|embed\b|rating)"
 )
 OF_THE_WHOLE = re.compile(  # words of a class that tell of the page or of its subject, not of the element
-    r"(?<!\S)(?:(?:has|no|not|with|without|is|js|tag|category|status|format|type|field|author)-\S*"
-    r"|\S*\b(?:page|site|layout|template|wrapper|wrap|container|main|body)\b\S*)"
+    r"(?<!\S)(?:(?:has|no|not|with|without|is|js|tag|category|status|format|type|field)-\S*"
+    r"|\S*\b(?:page|site|layout|template|wrapper|wrap|container|main|body)\b)"
 )
+ARTICLE = re.compile(r"article|story|entry|\bpost|content|body|\btext")
 CAMEL = re.compile("([a-z])([A-Z])")
-INVISIBLE = str.maketrans("", "", "\xad\u200b\ufeff")
+INVISIBLE = re.compile("[\xad\u200b\ufeff]+")
 HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 LINES = frozenset(("p", "li", "td", "th", "dt", "dd", "blockquote", "pre"))  # elements whose text may be short
 PARTS = frozenset(("p", "li", "td", "tr", "tbody", "blockquote", "pre"))  # elements that are never the body of a page
-# Sizes are bytes of UTF-8. All were chosen on half of the pages of two benchmarks (benchmarks/extract.py); F1 changes
-# by less than 0.01 when one is halved or doubled, but for the shares.
+# Sizes are bytes of UTF-8. All were chosen on the development pages of benchmarks/results/extract.md; F1 changes by
+# 0.01 at most when one is halved or doubled, but for the shares.
 MUCH = 0.4  # share of a page's text from which an element is not taken for boilerplate
 MOST = 0.75  # share of the paragraphs that the body holds
 PARAGRAPH = 50
-LEAD = 80
-HEADING = 100  # a longer heading is a paragraph
+LEAD = 100  # least of a summary before the body
+HEADING = 150  # a longer heading is a paragraph
 SHORT = 20
 LINKED = 0.5  # share of a block in links
 LINKED_PART = 0.3  # the same of an element with less than PART of the text
 PART = 0.2
-ENOUGH = 100  # with less than this, and less than a quarter of the page, cues of classes are not trusted
+LITTLE = 0.2  # share of what is kept without the cues of classes, up to the same end, below which they are not trusted
 
 
 def main_text(html: str) -> str:
     """Main text of an HTML page, paragraphs parted by line feeds; empty only if the page shows no text at all."""
     page = Page(scan(html))
     kept = page.main(trusting=True)
-    if page.size(kept) < min(ENOUGH, page.texts[0] / 4):
-        kept = max(kept, page.main(trusting=False), key=page.size)
+    end = kept[-1] + 1 if kept else len(page.blocks)
+    if page.size(kept) <= LITTLE * page.size(range(end)):
+        all_kept = page.main(trusting=False)
+        if page.size(kept) <= LITTLE * page.size(k for k in all_kept if k < end):
+            kept = all_kept
     return written(page, kept or range(len(page.blocks)))
 
 
@@ -103,29 +106,40 @@ class Page:
     def boilerplate(self, *, trusting: bool) -> list[bool]:
         """For each element whether it, or one around it, is no part of the text by its own account."""
         out, much = [False] * len(self.tags), MUCH * self.texts[0]
+        paragraphs: dict[str, int] = {}  # text of all `p` that have the same attributes
+        for tag, attributes, size in zip(self.tags, self.attributes, self.texts, strict=True):
+            if tag == "p" and attributes:
+                paragraphs[attributes] = paragraphs.get(attributes, 0) + size
         known: dict[str, bool] = {"": False}
         for k in range(1, len(out)):
             out[k] = out[self.parents[k]]
             if not out[k] and 0 < self.texts[k] <= much:
                 attributes = self.attributes[k]
                 if attributes not in known:
-                    known[attributes] = is_side(attributes, trusting)
+                    known[attributes] = paragraphs.get(attributes, 0) <= much and is_side(attributes, trusting)
                 out[k] = known[attributes] or self.tags[k] in SIDE
         return out
 
     def body(self, scores: list[int]) -> int:
-        """The smallest element that holds MOST of what its parent does, and so on up to the root."""
+        """The smallest element that holds MOST of what its parent does, and so on down from the article or root."""
         heaviest: dict[int, int] = {}
+        body = 0
         for k in range(1, len(scores)):
             parent = self.parents[k]
             if scores[k] > (scores[heaviest[parent]] if parent in heaviest else 0):
                 heaviest[parent] = k
-        body = 0
+            if scores[k] >= max(MUCH * scores[0], scores[body] if body else 1) and self.is_article(k):
+                body = k
         while (child := heaviest.get(body)) and scores[child] >= MOST * scores[body]:
             if self.tags[child] in PARTS:
                 break
             body = child
         return body
+
+    def is_article(self, element: int) -> bool:
+        """Whether an element says that it holds the text of the page."""
+        words = words_of(cues_of(self.attributes[element]))
+        return self.tags[element] not in PARTS and ARTICLE.search(words) is not None
 
     def inside(self, body: int, scores: list[int], out: list[bool]) -> list[bool]:
         """For each element whether it belongs to the body, or to one beside it that says as much as a part of it."""
@@ -210,9 +224,18 @@ def is_side(attributes: str, trusting: bool) -> bool:
         return True
     if "display:none" in cues.get("style", "").replace(" ", "").lower():
         return True
-    words = " ".join(cues[name] for name in ("class", "id", "itemprop") if name in cues)
-    plain = CAMEL.sub(r"\1-\2", words).replace("_", "-").lower()
-    return trusting and BOILERPLATE.search(OF_THE_WHOLE.sub(" ", plain)) is not None
+    if not trusting:
+        return False
+    words = words_of(cues)
+    return BOILERPLATE.search(words) is not None and BOILERPLATE.search(OF_THE_WHOLE.sub(" ", words)) is not None
+
+
+def words_of(cues: Mapping[str, str]) -> str:
+    """What an element is called, in lower case, words parted by hyphens."""
+    words = " ".join([cues[name] for name in ("class", "id", "itemprop") if name in cues])
+    if not words.islower():
+        words = CAMEL.sub(r"\1-\2", words).lower()
+    return words.replace("_", "-")
 
 
 def written(page: Page, kept: Sequence[int]) -> str:
@@ -222,7 +245,7 @@ def written(page: Page, kept: Sequence[int]) -> str:
     for k in kept:
         block = page.blocks[k]
         tag, parent = page.tags[block.element], page.parents[block.element]
-        text = block.text.translate(INVISIBLE) if not block.text.isascii() else block.text
+        text = block.text if block.text.isascii() else INVISIBLE.sub("", block.text)
         if not text or text.isspace():
             continue
         if tag in ("td", "th") and parent == row:
