@@ -41,7 +41,11 @@ def decode(image: ImageStruct, *, where: str = "") -> np.ndarray:
         raise InputError("an image without bytes", where=where, fix="store the images in the table, not their paths")
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            return np.asarray(opened if opened.mode in {"L", "RGB"} else opened.convert("RGB"))
+            if opened.mode[0] in "IF":
+                fix = "store 8 bits a channel"
+                raise InputError(f"an image of more than 8 bits (mode {opened.mode})", where=where, fix=fix)
+            grey = opened.mode in {"1", "L", "LA", "La"}
+            return np.asarray(opened.convert("L" if grey else "RGB"))
     except (UnidentifiedImageError, OSError) as error:
         raise InputError(
             "not an image, or a damaged one", where=where, fix="PNG, JPEG and what else Pillow reads"

@@ -16,6 +16,7 @@ import torch
 from huggingface_hub.errors import HFValidationError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.auto_factory import _BaseAutoModelClass
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.utils import logging as transformers_logging
 
@@ -30,6 +31,7 @@ from vlmkit.core.models.tokenizers import save_tokenizer
 CONFIG = "config.json"
 TRANSFORMERS = "give a config.json as transformers writes it"
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+CAUSAL = ("a causal language model", "give a model that predicts next tokens")
 FAULTS = (  # what transformers raises when a folder is not what it says
     OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, EOFError,
     pickle.UnpicklingError, SafetensorError, HFValidationError, StrictDataclassError,
@@ -60,11 +62,39 @@ def load_causal_lm(
     register()
     folder = find(path, "model")
     config = read_config(folder)
+    model = load_model(
+        AutoModelForCausalLM, folder, config, what=CAUSAL, device=device, dtype=dtype, attention=attention
+    )
+    if getattr(config, "is_decoder", True) is False:
+        raise InputError(
+            f"'{config.model_type}' looks ahead, it is not {CAUSAL[0]}", where=str(folder), fix="give a decoder"
+        )
+    return model
+
+
+def load_model(
+    auto: type[_BaseAutoModelClass],
+    folder: Path,
+    config: PreTrainedConfig,
+    *,
+    what: tuple[str, str],
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    attention: str | None = None,
+) -> PreTrainedModel:
+    """Load a transformers folder as one of transformers' automatic classes, in eval mode.
+
+    Args:
+        what: what such a model is, and what to give in the place of one that is not.
+
+    Raises:
+        InputError: the folder holds no such model, it is damaged, or parts of the model would be left at random.
+    """
     check_weights(folder)
     place = resolve_device(device)
     with quiet():
         try:
-            loaded = AutoModelForCausalLM.from_pretrained(
+            loaded = auto.from_pretrained(
                 folder,
                 config=config,
                 dtype=dtype or "auto",
@@ -77,9 +107,9 @@ def load_causal_lm(
         except torch.OutOfMemoryError:
             raise
         except FAULTS as error:
-            raise _cannot_load(folder, config, error) from error
+            raise _cannot_load(folder, config, error, what) from error
     model, report = cast(tuple[PreTrainedModel, dict[str, set[str]]], loaded)
-    _check_fit(folder, config, report)
+    _check_fit(folder, report)
     return cast(PreTrainedModel, model.to(place)).eval()  # type: ignore[arg-type]
 
 
@@ -229,18 +259,14 @@ def gist(error: BaseException) -> str:
     return " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])[:200]
 
 
-def _cannot_load(folder: Path, config: PreTrainedConfig, error: BaseException) -> InputError:
+def _cannot_load(folder: Path, config: PreTrainedConfig, error: BaseException, what: tuple[str, str]) -> InputError:
     if "Unrecognized configuration class" in str(error):
-        return InputError(
-            f"'{config.model_type}' is not a causal language model",
-            where=str(folder),
-            fix="give a model that predicts next tokens",
-        )
+        return InputError(f"'{config.model_type}' is not {what[0]}", where=str(folder), fix=what[1])
     return InputError(f"this model cannot be loaded: {gist(error)}", where=str(folder), fix="copy the folder again")
 
 
-def _check_fit(folder: Path, config: PreTrainedConfig, report: dict[str, set[str]]) -> None:
-    """Refuse weights that leave parts of the model at random, and encoders that would look ahead."""
+def _check_fit(folder: Path, report: dict[str, set[str]]) -> None:
+    """Refuse weights that leave parts of the model at random."""
     for what, names in (("missing", report["missing_keys"]), ("of another shape", report["mismatched_keys"])):
         if names:
             shown = ", ".join(str(name) for name in sorted(names, key=str)[:3])
@@ -249,11 +275,5 @@ def _check_fit(folder: Path, config: PreTrainedConfig, report: dict[str, set[str
                 where=str(folder),
                 fix="give the folder that belongs to this config.json",
             )
-    if getattr(config, "is_decoder", True) is False:
-        raise InputError(
-            f"'{config.model_type}' looks ahead, it is not a causal language model",
-            where=str(folder),
-            fix="give a decoder",
-        )
     if report["unexpected_keys"]:
         log.warning("%s: %d tensors are not part of the model and were ignored", folder, len(report["unexpected_keys"]))
