@@ -165,7 +165,7 @@ def test_a_run_does_not_go_on_when_files_behind_an_address_have_other_sizes(tmp_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("vlmkit.core.recipes.curate.find_duplicates", stop)
+        patch.setattr("vlmkit.core.recipes.curate.judge", stop)
         with pytest.raises(KeyboardInterrupt):
             curate(mirror / "wet.paths.gz", tmp_path / "out", **words)
     (mirror / NAMES[1]).write_bytes(wet(["another text"]))
