@@ -255,6 +255,9 @@ def test_a_killed_retuning_goes_on(web, tmp_path, monkeypatch):
         ("page_length_filter", "..", "'..' is no bound"),
         ("page_length_filter", "nan", "is no bound"),
         ("page_length_filter", "200000", "would keep nothing"),
+        ("page_length_filter", "inf", "would keep nothing"),
+        ("minhash_duplicate", "0.5..0.8", "has one bound"),
+        ("minhash_duplicate", "1.5", "is no fraction"),
     ],
 )
 def test_wrong_bounds_are_told(web, tmp_path, rule, word, what):
@@ -263,6 +266,17 @@ def test_wrong_bounds_are_told(web, tmp_path, rule, word, what):
         again(tmp_path / "old", tmp_path / "out", **{rule: word})
     assert what in f"{caught.value.what} {caught.value.fix}"
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["old", "old/tuned", "."])
+def test_nothing_is_written_into_the_corpus_or_over_it(web, tmp_path, place):
+    curate(web, tmp_path / "old")
+    before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    for ledger in (tmp_path / "old", tmp_path / "old/ledger"):
+        config = RetuneConfig(ledger=ledger, bounds={}, out=tmp_path / place, overwrite=True, workers=1)
+        with pytest.raises(InputError, match="--out lies inside the corpus"):
+            retune(config)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
 
 
 def test_a_corpus_without_a_ledger_says_so(web, tmp_path):

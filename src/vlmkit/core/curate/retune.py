@@ -59,10 +59,22 @@ def bounded(column: Column, word: str) -> Column:
         ends.reverse()
     least, most = (known if end is None else end for end, known in zip(ends, (column.low, column.high), strict=True))
     found = replace(column, low=least, high=most)
-    if found.low > found.high:
+    if found.low > found.high or found.low == math.inf or found.high == -math.inf:
         what = f"{column.name} would keep nothing from {found.low:g} to {found.high:g}"
         raise InputError(what, where="--set", fix="the lower bound first: 50..100000")
+    if column.stage in COMPARED:
+        check_compared(found)
     return found
+
+
+def check_compared(column: Column) -> None:
+    """Refuse what stages that compare pages cannot go by: another bound than their one, or none."""
+    low, high = math.isfinite(column.low), math.isfinite(column.high)
+    bound, fix = (column.high, "..0.8") if column.stage == "dedup" else (column.low, "0.8..")
+    if (low, high) != ((False, True) if column.stage == "dedup" else (True, False)):
+        raise InputError(f"{column.name} has one bound", where="--set", fix=f"{column.name}={fix}")
+    if column.stage == "dedup" and not 0 <= bound <= 1:
+        raise InputError(f"{bound:g} is no fraction", where=f"--set {column.name}", fix="a number from 0 to 1")
 
 
 def first_drops(table: pa.Table, columns: Sequence[Column]) -> tuple[np.ndarray, np.ndarray]:
@@ -100,6 +112,20 @@ def changes(old: Sheet, new: Sheet) -> list[dict[str, Any]]:
     """The rules whose bounds are others, with those of before."""
     pairs = [pair for pair in zip(old.columns, new.columns, strict=True) if pair[0] != pair[1]]
     return [{"rule": b.name, **ends(b), **ends(a, "_before")} for a, b in pairs]
+
+
+def corpus_of(ledger: Path, out: Path | None) -> Path:
+    """The folder of the corpus that is named, or whose ledger is.
+
+    Raises:
+        InputError: what is to be written would lie in it, or around it.
+    """
+    named = ledger.resolve()
+    corpus = named.parent if named.name == FOLDER and not (named / FOLDER).is_dir() else ledger
+    here, there = corpus.resolve(), out.resolve() if out else None
+    if there and (here in (there, *there.parents) or there in here.parents):
+        raise InputError("--out lies inside the corpus, or around it", where=str(out), fix=f"a folder beside {corpus}")
+    return corpus
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from vlmkit.core.curate.retune import (
     alone,
     bounds_of,
     changes,
+    corpus_of,
     count,
     ends,
     rejudged,
@@ -37,7 +38,7 @@ from vlmkit.core.recipes.curate_report import with_funnel, write_page
 
 def run(config: RetuneConfig) -> Result:
     """Retune a corpus."""
-    corpus = config.ledger if (config.ledger / FOLDER).is_dir() else config.ledger.absolute().parent
+    corpus = corpus_of(config.ledger, config.out)
     old = Sheet.read(corpus / FOLDER)
     new = replace(old, columns=with_bounds(old.columns, config.bounds))
     job = open_job(config)
