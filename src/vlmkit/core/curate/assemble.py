@@ -16,23 +16,28 @@ from vlmkit.core.curate.work import dropped_row
 from vlmkit.core.io.progress import log, progress
 from vlmkit.core.io.tables import from_rows, read_tables, write_table
 
+PLACES = ("places", "drop_places")
+
 
 def unique_ids(parts: Sequence[Done]) -> tuple[dict[int, str], dict[int, str], int]:
     """Endings for ids that occurred before, by kept row and by dropped row, and how many of them were given.
 
-    The first row with an id keeps it; the n-th gets the ending `#n`. Kept rows of all parts come before dropped ones.
+    The first page with an id keeps it; the n-th gets the ending `#n`, whatever rules keep of them.
     """
     kept = np.concatenate([np.empty(0, np.uint64), *(part.array("ids") for part in parts)])
     dropped = np.concatenate([np.empty(0, np.uint64), *(part.array("drop_ids") for part in parts)])
     given = np.concatenate([np.empty(0, np.bool_), *(part.array("given") for part in parts)])
-    every = np.concatenate([kept, dropped])
+    starts = np.cumsum([0, *(part.kept + len(part.array("drop_ids")) for part in parts)])
+    places = [start + part.array(name) for name in PLACES for start, part in zip(starts, parts, strict=False)]
+    order = np.argsort(np.concatenate([np.empty(0, np.int64), *places]))  # the rows as their pages came
+    every = np.concatenate([kept, dropped])[order]
     _, first, inverse, counts = np.unique(every, return_index=True, return_inverse=True, return_counts=True)
     again = np.flatnonzero((counts[inverse] > 1) & (first[inverse] != np.arange(len(every))))
     seen: Counter[int] = Counter()
     endings: dict[int, str] = {}
-    for row in again.tolist():
-        seen[inverse[row]] += 1
-        endings[row] = f"#{seen[inverse[row]] + 1}"
+    for page in again.tolist():
+        seen[inverse[page]] += 1
+        endings[int(order[page])] = f"#{seen[inverse[page]] + 1}"
     here = {row: ending for row, ending in endings.items() if row < len(kept)}
     there = {row - len(kept): ending for row, ending in endings.items() if row >= len(kept)}
     return here, there, int(given[list(here)].sum()) if here else 0

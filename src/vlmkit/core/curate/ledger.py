@@ -49,14 +49,11 @@ def ledger_table(
     table = read_tables(files)
     place = table[PLACE].to_numpy()
     kept = place >= 0
-    numbers = np.where(kept, place + starts[0], -1 - place + starts[1]).tolist()
-    here, there = endings
-    if here or there:
-        named = zip(table["id"].to_pylist(), numbers, kept.tolist(), strict=True)
-        ids = pa.array([f"{name}{(here if stays else there).get(number, '')}" for name, number, stays in named])
-    else:
-        ids = table["id"]
-    found: dict[str, pa.Array | pa.ChunkedArray] = {"id": ids}
+    ids = np.empty(len(place), object)
+    for kind, rows, ending, start in zip(("kept", "dropped"), (kept, ~kept), endings, starts, strict=True):
+        names = np.array(ids_of(part, kind, start, ending), object)  # with what earlier phases put behind them
+        ids[rows] = names[place[rows] if kind == "kept" else -1 - place[rows]]
+    found: dict[str, pa.Array | pa.ChunkedArray] = {"id": pa.array(ids, pa.string())}
     for column in columns:
         if column.name in late:
             values = np.full(len(place), np.nan)
@@ -67,6 +64,13 @@ def ledger_table(
         else:
             found[column.name] = pa.nulls(len(place), pa.float64())
     return pa.table(found)
+
+
+def ids_of(part: Done, kind: str, start: int, endings: Mapping[int, str]) -> list[str]:
+    """The ids of the kept or dropped rows of a part, which begin at number `start`, with their endings."""
+    files = part.files(kind)
+    names = read_tables(files, columns=["id"])["id"].to_pylist() if files else []
+    return [f"{name}{endings.get(number, '')}" for number, name in enumerate(names, start)]
 
 
 @dataclass(frozen=True)

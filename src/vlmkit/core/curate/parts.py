@@ -5,6 +5,7 @@ deduplication needs to know of each kept row, and `done.json`, written last, wit
 file. A part whose pages wait for a comparison with all others holds, with each row, the page as its recipe left it.
 """
 
+import itertools
 import json
 import time
 from collections import Counter
@@ -52,7 +53,7 @@ class Done:
         return sorted(self.folder.glob(f"{kind}-*.parquet"))
 
     def array(self, name: str) -> np.ndarray:
-        """One of the arrays on its kept rows (`drop_ids`: on its dropped ones)."""
+        """One of the arrays on its kept rows (`drop_ids` and `drop_places`: on its dropped ones)."""
         return read_array(self.folder / f"{name}.npy")
 
 
@@ -89,7 +90,7 @@ def leave_done(
     remove(folder)
     kitchen = bench.worker.kitchen
     compared = kitchen.comparisons[phase] if kitchen and phase < len(kitchen.comparisons) else None
-    rows = Rows(folder, bench.worker.settings, compared, noted=before.files("notes") if before else ())
+    rows = Rows(folder, bench.worker.settings, compared, before=before)
     for table in carried:
         rows.carry(table)
     for one in found:
@@ -124,7 +125,7 @@ def find_done(root: Path, number: int) -> Done | None:
     if not (folder / DONE).is_file():
         return None
     record = json.loads((folder / DONE).read_text(encoding="utf-8"))
-    if set(record["tally"]) != set(vars(Tally())):
+    if set(record["tally"]) != set(vars(Tally())) or "places.npy" not in record["files"]:
         return None  # of another version
     if any(not (folder / name).is_file() or digest(folder / name) != sha for name, sha in record["files"].items()):
         return None
@@ -165,11 +166,13 @@ def held(page: RecipePage, name: str) -> str:
 
 
 class Rows:
-    """Writes the rows of a part as they come, and the arrays on them at the end."""
+    """Writes the rows of a part as they come, and the arrays on them at the end; behind an earlier phase those that it
+    kept come, in order."""
 
     def __init__(
-        self, folder: Path, settings: Settings, compared: Comparison | None = None, *, noted: Sequence[Path] = ()
+        self, folder: Path, settings: Settings, compared: Comparison | None = None, *, before: Done | None = None
     ) -> None:
+        noted = before.files("notes") if before else ()
         self.folder, self.ledger, self.compared = folder, settings.ledger, compared
         self.dedup = () if compared else settings.dedup
         self.count = 0
@@ -178,6 +181,10 @@ class Rows:
         self._chars = Counter[str]()
         self._written = Counter[str]()
         self._ids: dict[str, list[int]] = {"kept": [], "dropped": []}
+        self._places: dict[str, list[int]] = {"kept": [], "dropped": []}  # among all pages of the part
+        self._coming = iter(before.array("places").tolist()) if before else itertools.count()
+        if before:
+            self._places["dropped"] += before.array("drop_places").tolist()
         self._given: list[bool] = []
         self._lengths: list[int] = []
         self._origins: list[str] = []
@@ -199,6 +206,7 @@ class Rows:
         place = self.count if isinstance(found, Kept) else -1 - len(self._ids["dropped"])
         self._note({"id": row["id"], PLACE: place, **found.notes})
         self._ids[kind].append(xxhash.xxh3_64_intdigest(str(row["id"])))
+        self._places[kind].append(next(self._coming))
         if isinstance(found, Kept):
             self.count += 1
             self._given.append(found.given)
@@ -257,6 +265,8 @@ class Rows:
         arrays = {
             "ids": np.array(self._ids["kept"], dtype=np.uint64),
             "drop_ids": np.array(self._ids["dropped"], dtype=np.uint64),
+            "places": np.array(self._places["kept"], dtype=np.int64),
+            "drop_places": np.array(self._places["dropped"], dtype=np.int64),
             "given": np.array(self._given, dtype=np.bool_),
             "chars": np.array(self._lengths, dtype=np.int64),
             "origins": np.array(self._origins, dtype=np.str_),
