@@ -102,8 +102,10 @@ def ellipsis_count_filter(text: str, *, max_ellipsis_end_ratio: float = 0.3) -> 
 
 def of_lines(rule: str, count: int, lines: int, bound: float) -> Found:
     """A share of lines that DCLM judges by count > bound * lines; where rounding makes that another answer than the
-    quotient gives, the quotient is moved to the other side of the bound, or onto it."""
+    quotient gives, for the bound or for one that is the quotient, it is moved to the other side of it, or onto it."""
     share = count / lines if lines else 0.0
+    if count > share * lines:
+        share = math.nextafter(share, math.inf)
     if (count > bound * lines) != (share > bound):
         share = bound if share > bound else math.nextafter(bound, math.inf)
     return Found(rule, share, high=bound)
