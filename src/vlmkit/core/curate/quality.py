@@ -69,7 +69,7 @@ def good_enough(scores: np.ndarray, *, threshold: float | None, keep: float | No
     best = np.lexsort((np.arange(scores.size), -scores))[:count]
     kept = np.zeros(scores.size, bool)
     kept[best] = True
-    return kept, float(scores[best].min()) if count else math.inf
+    return kept, float(scores[best].min()) if count else 0.0
 
 
 @dataclass(frozen=True)

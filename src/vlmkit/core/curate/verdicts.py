@@ -158,6 +158,8 @@ def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold:
         return Verdicts.read(sheet)
     count = sum(part.kept for part in parts)
     found = Verdicts.of(count)
+    if "minhash" in dedup:
+        found.bounds[NEAR] = threshold
     if "exact" in dedup and count:
         found.match = exact_matches(np.concatenate([part.array("digests") for part in parts]))
         found.drop(np.flatnonzero(found.match >= 0), EXACT, np.ones(int((found.match >= 0).sum())))
@@ -166,7 +168,7 @@ def find_duplicates(parts: Sequence[Done], dedup: tuple[str, ...], *, threshold:
         near = _near(parts, compared, count, threshold, folder / "shingles.bin")
         found.highest[compared] = near.highest[compared]
         rows = np.flatnonzero(near.match >= 0)
-        found.match[rows], found.bounds[NEAR] = near.match[rows], threshold
+        found.match[rows] = near.match[rows]
         found.drop(rows, NEAR, near.similarity[rows])
         report(near)
     found.write(sheet)
