@@ -8,6 +8,16 @@ import numpy as np
 
 from vlmkit.core.curate.rules import Drop, Found
 
+RESERVED = (
+    "id",
+    "place",
+    "exact_duplicate",
+    "minhash_duplicate",
+    "bloom_duplicate",
+    "mix",
+    "contaminated",
+)  # columns that no rule of a recipe takes
+
 
 @dataclass(frozen=True)
 class Column:
@@ -25,7 +35,7 @@ class Column:
     @classmethod
     def of(cls, found: Found, name: str, stage: str) -> "Column":
         """The column of a rule that finds values."""
-        return cls(name, stage, found.rule, found.low, found.high, found.strict)
+        return cls(name, stage, found.rule, float(found.low), float(found.high), found.strict)
 
     @classmethod
     def left(cls, rule: str, name: str, stage: str) -> "Column":
@@ -44,9 +54,9 @@ class Column:
 
 
 def named(rule: str, taken: Collection[str]) -> str:
-    """The name of a rule's column: its own, with a number where a rule of that name has one."""
+    """The name of a rule's column: its own, with a number where another column has that."""
     number, name = 1, rule
-    while name in taken:
+    while name in taken or name in RESERVED:
         number += 1
         name = f"{rule}_{number}"
     return name

@@ -6,6 +6,7 @@ of addresses, whose lists belong to others, and without the identification of la
 The other recipes that have a name are YAML files in `recipes/`, there to be copied and changed.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ class Station:
     anything, and whether a user brought it."""
 
     operation: Operation
-    columns: Mapping[str, str]
+    columns: Mapping[str, Column]
     own: str
     brought: bool
 
@@ -166,10 +167,21 @@ class Station:
             for found in (outcome,) if isinstance(outcome, Found) else outcome:
                 first = first or found.drop()
                 if found.rule in self.columns:
-                    notes[self.columns[found.rule]] = float(found.value)
+                    notes[self.columns[found.rule].name] = float(found.value)
+        if self.brought and self.columns:
+            self.mend(outcome, first, notes)
         if self.own:
             notes[self.own] = float(first is None)
         return first
+
+    def mend(self, outcome: Outcome, drop: Drop | None, notes: dict[str, float]) -> None:
+        """Note nothing of a page of which a user's step finds what the bounds of its column do not judge, and not a
+        number where it drops it so."""
+        (column,) = self.columns.values()
+        if not isinstance(outcome, Found) or Column.of(outcome, column.name, column.stage) != column:
+            notes.pop(column.name, None)
+            if drop is not None:
+                notes[column.name] = math.nan
 
 
 class Kitchen:
@@ -209,8 +221,7 @@ class Kitchen:
             name = Path(one.func).name
             own = "" if columns or name.endswith("_enricher") else named(name, taken)
             self.columns += [Column.left(name, own, "heuristics")] if own else columns.values()
-            names = {rule: column.name for rule, column in columns.items()}
-            self.phases[-1].append(Station(operation, names, own, brought=one.func not in MAKERS))
+            self.phases[-1].append(Station(operation, columns, own, brought=one.func not in MAKERS))
         setting.differing.clear()
 
     def tried(self, number: int, one: Step, operation: Operation | Comparison, page: Page) -> list[Found]:
