@@ -213,9 +213,13 @@ def test_languages_similarity_and_quality_are_retuned_too(web, tmp_path):
     assert made["documents"] != old["documents"]
     assert all(row["quality_score"] is not None for row in rows(tmp_path / "tuned/documents"))
     bound = sorted(row["quality_score"] for row in rows(tmp_path / "old/documents"))[10]
-    curate(web, tmp_path / "third", quality_model=tmp_path / "model", quality_threshold=bound)
-    again(tmp_path / "old", tmp_path / "fourth", quality_filter=repr(bound))
+    how = {"quality_model": tmp_path / "model", "quality_threshold": bound, "language_threshold": 0.9}
+    curate(web, tmp_path / "third", **how)
+    again(tmp_path / "old", tmp_path / "fourth", quality_filter=repr(bound), language_filter="0.9")
     assert rows(tmp_path / "third/documents") == rows(tmp_path / "fourth/documents")
+    least = next(one["low"] for one in again(tmp_path / "old").values["rules"] if one["rule"] == "quality_filter")
+    again(tmp_path / "old", tmp_path / "fifth", quality_filter=repr(least), language_filter="0.9")
+    assert min(row["quality_score"] for row in rows(tmp_path / "fifth/documents")) >= least
 
 
 def load(line: str) -> dict | None:

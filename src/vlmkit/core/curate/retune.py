@@ -214,10 +214,11 @@ class Source:
                 self._next[name] = next(rows, None)
             found.append(mine)
         documents, dropped = found
-        if len(documents) + len(dropped) != len(wanted):
+        if len(documents) + len(dropped) != len(ids):
             raise InputError(
-                f"{len(wanted) - len(documents) - len(dropped)} rows of the ledger are in neither documents/ nor "
-                "dropped/", where=f"from {ids[0]} on", fix="take the corpus as `vlmkit curate` wrote it",
+                f"{len(ids) - len(documents) - len(dropped)} rows of the ledger are in neither documents/ nor "
+                "dropped/, or have the id of another", where=f"from {ids[0]} on",
+                fix="take the corpus as `vlmkit curate` wrote it",
             )  # fmt: skip
         return documents, dropped
 
@@ -234,7 +235,8 @@ def rejudged(table: pa.Table, fates: Fates, sheet: Sheet, source: Source) -> Ite
         at = int(fates.after[number])
         if at >= 0 and (at == fates.before[number] or fates.unknown[number]):
             column = columns[at]
-            drop = column.drop(known[column.name]) if column.tunable and column.name in known else None
+            own = column.tunable and old["rule"] == column.rule and old["value"] in (None, known[column.name])
+            drop = column.drop(known[column.name]) if own else None
             again = old if drop is None else old | {"threshold": float(drop.threshold)}
             yield Dropped(again, known)
             continue

@@ -1,6 +1,6 @@
 """A corpus by other bounds, from its ledger."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def run(config: RetuneConfig) -> Result:
         return listed(old.columns)
     if config.out is None or config.dry_run:
         return told(survey(corpus, old, new))
-    return write(job, corpus, old, new)
+    return write(job, corpus, old, new, bounds=config.bounds)
 
 
 def listed(columns: Sequence[Column]) -> Result:
@@ -69,7 +69,7 @@ def told(values: dict[str, Any]) -> Result:
     return Result(values, shown=shown)
 
 
-def write(job: Job, corpus: Path, old: Sheet, new: Sheet) -> Result:
+def write(job: Job, corpus: Path, old: Sheet, new: Sheet, *, bounds: Collection[str]) -> Result:
     """Write the corpus that new bounds keep."""
     left = [stage for stage in LATE if stage in old.stages]
     if left:
@@ -91,7 +91,8 @@ def write(job: Job, corpus: Path, old: Sheet, new: Sheet) -> Result:
         int(part.array("chars").sum()) for part in done
     )
     quality = next((one for one in new.columns if one.stage == "quality"), None)
-    keep = new.quality_keep if quality in old.columns else None  # a bound that was set comes before a share
+    bound = quality is not None and quality.name in bounds  # one that was set comes before a share
+    keep = None if bound else new.quality_keep
     found, values = judge(done, bounds_of(new, keep), dedup=new.dedup, quality=quality is not None, state=job.state)
     found.count(tally, [stage for stage in COMPARED if stage in stages], lengths_of(done, found))
     columns = [column for column in alone(new) if column.stage not in READ]
