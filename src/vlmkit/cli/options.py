@@ -205,7 +205,8 @@ def merge(config: type[Action], words: dict[str, Any]) -> tuple[dict[str, Any], 
     origins: dict[str, str] = {}
     file = read_file(config, Path(words["config"])) if words.get("config") else {}
     for item, hint in hints(config):
-        label = item.name if item.metadata.get("argument") else "--" + item.name.replace("_", "-")
+        flag = item.metadata.get("name") or "--" + item.name.replace("_", "-")
+        label = item.name if item.metadata.get("argument") else flag
         variable = f"VLMKIT_{item.name.upper()}"
         if words.get(item.name) not in (None, []):
             raw, origin = words[item.name], "command line"
