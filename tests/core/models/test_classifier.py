@@ -23,6 +23,7 @@ from transformers import (
     ViTConfig,
     ViTForImageClassification,
 )
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.tensors import save_tensors
@@ -118,7 +119,7 @@ def save(model, folder, processor=None, **files):
 def test_what_we_make_of_an_image_is_what_its_processor_makes(tmp_path, words):
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(words))
     ours = read_preprocessing(tmp_path, None, channels=3)
-    theirs = transformers.AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
+    theirs = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
     for image in photographs():
         wanted = theirs(Image.fromarray(image), return_tensors="pt")["pixel_values"]
         made = ours(as_pixels(image))
@@ -143,7 +144,7 @@ def test_logits_are_those_of_the_model_after_its_processor(tmp_path, name):
     save(MODELS[name](), tmp_path, SQUARE)
     ours = load_classifier(tmp_path)
     image = photographs()[1]
-    values = transformers.AutoImageProcessor.from_pretrained(tmp_path, backend="pil")(image, return_tensors="pt")
+    values = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")(image, return_tensors="pt")
     with torch.no_grad():
         wanted = AutoModelForImageClassification.from_pretrained(tmp_path)(**values).logits
         rounded = ours.compute(values["pixel_values"]).logits

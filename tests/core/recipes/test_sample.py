@@ -3,7 +3,9 @@
 import json
 import shlex
 
+import numpy as np
 import pytest
+import torch
 
 from vlmkit.core.configs.fit_scaling import FitScalingConfig
 from vlmkit.core.configs.sample import SampleConfig
@@ -46,6 +48,40 @@ def test_digits_decode_to_what_scikit_learn_holds(tmp_path):
     assert all(image.pixels.dtype == "uint8" and image.pixels.shape == (8, 8) for image in found)
     assert abs(found[100].pixels * (16 / 255) - truth.images[100]).max() <= 0.5 * 16 / 255
     assert manifest(tmp_path / "digits")["kind"] == "images"
+
+
+@pytest.mark.parametrize("kind", ["vit", "cnn"])
+def test_a_classifier_is_a_transformers_folder_with_images_to_test_it(tmp_path, monkeypatch, kind):
+    from transformers import AutoModelForImageClassification
+
+    from vlmkit.core.configs.inspect import InspectConfig
+    from vlmkit.core.configs.verify import VerifyConfig
+    from vlmkit.core.io.pictures import read_pictures
+    from vlmkit.core.models.classifier import load_classifier
+    from vlmkit.core.recipes import inspect, verify
+    from vlmkit.core.samples import classifiers
+
+    monkeypatch.setattr(classifiers, "EPOCHS", {(kind, False): 8 if kind == "cnn" else 2})
+    for name in ("a", "b"):
+        result = run(SampleConfig(name=f"digits-{kind}", out=tmp_path / name))
+    assert manifest(tmp_path / "a")["content_digest"] == manifest(tmp_path / "b")["content_digest"]
+    assert manifest(tmp_path / "a")["kind"] == "model"
+    model = load_classifier(tmp_path / "a")
+    pictures = read_pictures(tmp_path / "a", labels=model.labels)
+    assert (len(pictures.ids), model.channels, model.labels) == (397, 1, [str(n) for n in range(10)])
+    logits = model(torch.from_numpy(np.stack(pictures.pixels)))
+    right = float((logits.argmax(1).numpy() == pictures.labels).mean())
+    assert right == pytest.approx(result.values["clean_accuracy"])
+    assert right > (0.9 if kind == "cnn" else 0.2)
+    opened = AutoModelForImageClassification.from_pretrained(tmp_path / "a")
+    assert opened.num_parameters() == result.values["params"]
+    assert verify.run(VerifyConfig(folder=tmp_path / "a")).ok
+    assert inspect.run(InspectConfig(path=tmp_path / "a")).values["parameters"] == result.values["params"]
+
+
+def test_only_a_classifier_is_hardened(tmp_path):
+    with pytest.raises(InputError, match="'digits' is no classifier"):
+        SampleConfig(name="digits", hardened=True, out=tmp_path / "x")
 
 
 def test_simulated_runs_are_the_same_for_the_same_seed_and_others_for_another(tmp_path):

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoImageProcessor, PreTrainedConfig
+from transformers import PreTrainedConfig
+from transformers.models.auto.image_processing_auto import AutoImageProcessor  # transformers 5.17 hides the short name
 
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.progress import log

@@ -29,7 +29,9 @@ def resize(pixels: Tensor, size: tuple[int, int], *, resample: int) -> Tensor:
     old = (pixels.shape[2], pixels.shape[3])
     for axis in order(resample, old, size):
         along = matrix(resample, old[axis], size[axis], pixels.device, pixels.dtype)
-        pixels = (torch.matmul(along, pixels) if axis == 0 else torch.matmul(pixels, along.T)).clamp(0, 1)
+        pixels = torch.matmul(along, pixels) if axis == 0 else torch.matmul(pixels, along.T)
+        if resample in OVERSHOOT:
+            pixels = pixels.clamp(-SLACK, 1 + SLACK)
     return pixels
 
 
@@ -107,3 +109,4 @@ KERNELS: dict[int, tuple[Kernel, float]] = {  # Pillow's number -> (filter, radi
     1: (lanczos, 3.0), 2: (triangle, 1.0), 3: (cubic, 2.0), 4: (box, 0.5), 5: (hamming, 1.0),
 }  # fmt: skip
 OVERSHOOT = (1, 3)  # filters with negative weights
+SLACK = 1e-5  # white that rounding put above 1 keeps its gradient; an attack must not lose it

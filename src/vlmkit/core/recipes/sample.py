@@ -1,8 +1,11 @@
 """Samples: make an input, write it as an artifact."""
 
 import json
+from pathlib import Path
 
-from vlmkit.core.configs.sample import SampleConfig
+import numpy as np
+
+from vlmkit.core.configs.sample import CLASSIFIERS, SampleConfig
 from vlmkit.core.errors import CapabilityError
 from vlmkit.core.io.files import write_json, write_text
 from vlmkit.core.io.job import Job, Result, open_job
@@ -16,7 +19,9 @@ def run(config: SampleConfig) -> Result:
     if config.dry_run:
         return Result({"plan": {"sample": config.name, "pages": config.page_count, "rows": config.row_count}})
     job.begin()
-    return {"web": web, "web-tasks": web_tasks, "digits": digits, "scaling": scaling}[config.name](config, job)
+    makers = {"web": web, "web-tasks": web_tasks, "digits": digits, "scaling": scaling}
+    makers |= dict.fromkeys(CLASSIFIERS, digits_classifier)
+    return makers[config.name](config, job)
 
 
 def web(config: SampleConfig, job: Job) -> Result:
@@ -54,16 +59,45 @@ def web_tasks(config: SampleConfig, job: Job) -> Result:
 
 def digits(config: SampleConfig, job: Job) -> Result:
     """Scanned digits as a table of images."""
-    from vlmkit.core.io.images import encode
-    from vlmkit.core.io.tables import TableWriter
     from vlmkit.core.samples.digits import load
 
+    rows = write_digits(job.folder, *load(), first=0)
+    return job.finish({"sample": "digits", "images": rows, "classes": 10}, next=f"vlmkit inspect {config.out}")
+
+
+def digits_classifier(config: SampleConfig, job: Job) -> Result:
+    """A small classifier of the digits, and beside it the digits that it has not seen."""
+    from vlmkit.core.models.load import save_model
+    from vlmkit.core.samples.classifiers import Kind, accuracy, preprocessor, train_classifier
+    from vlmkit.core.samples.digits import HELD_OUT, RADIUS, load
+
     images, labels = load()
-    with TableWriter(job.folder, kind="images") as table:
-        for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+    eps = RADIUS if config.hardened else None
+    kind: Kind = "vit" if config.name == "digits-vit" else "cnn"
+    seen = len(images) - HELD_OUT
+    model = train_classifier(kind, images[:seen, None], labels[:seen], hardened_eps=eps, seed=config.seed)
+    save_model(model, job.folder)
+    write_json(job.folder / "preprocessor_config.json", preprocessor(images.shape[-1]))
+    values: dict[str, object] = {
+        "sample": config.name,
+        "params": model.num_parameters(),
+        "hardened_eps": eps,
+        "clean_accuracy": accuracy(model, images[seen:, None], labels[seen:]),
+        "images": write_digits(job.folder / "images", images[seen:], labels[seen:], first=seen),
+    }
+    return job.finish(values, next=f"vlmkit attack {config.out} {config.out} --eps {RADIUS} --out robustness")
+
+
+def write_digits(folder: Path, images: np.ndarray, labels: np.ndarray, *, first: int) -> int:
+    """Write images (N, Y, X) and labels (N,) as a table; the number of its rows."""
+    from vlmkit.core.io.images import encode
+    from vlmkit.core.io.tables import TableWriter
+
+    with TableWriter(folder, kind="images") as table:
+        for number, (pixels, label) in enumerate(zip(images, labels, strict=True), first):
             name = f"digit-{number:04d}"
             table.add([{"id": name, "image": encode(pixels, name), "label": int(label)}])
-    return job.finish({"sample": "digits", "images": table.rows, "classes": 10}, next=f"vlmkit inspect {config.out}")
+    return table.rows
 
 
 def scaling(config: SampleConfig, job: Job) -> Result:

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+HELD_OUT = 397  # the last images, which the classifiers of `vlmkit sample` are not trained on; by other writers
+RADIUS = 0.1  # of the ball that they are hardened in, max norm, pixels in [0, 1]
+
 
 def load() -> tuple[np.ndarray, np.ndarray]:
     """Images (N, Y, X) uint8 in [0, 255] and labels (N,) in [0, 9]."""
