@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vlmkit.core.attack.balls import BALLS
-from vlmkit.core.attack.curve import Subject, measure
+from vlmkit.core.attack.curve import Subject, measure, plan_of
 from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.suites import SUITES
 
@@ -69,3 +69,24 @@ def test_flags_depend_neither_on_lanes_nor_on_company():
         results.append(found.board.state())
     for other in results[1:]:
         assert all(torch.equal(value, other[name]) for name, value in results[0].items())
+
+
+def test_what_later_radii_begin_from_lies_within_them_and_each_change_has_its_attack():
+    found = subject(net(), count=20)
+    rounds = SUITES["fast"](found.ball, 5)
+    radii, seen = (0.05, 0.15, 0.3), []
+
+    def told(name: str, eps: float, robust: float) -> None:
+        seen.append((name, eps, robust))
+        assert bool((found.ball.size(found.board.nearest - found.board.x) <= eps + 1e-6).all())
+
+    measure(found, rounds, radii, lanes=16, seed=0, told=told)
+    assert [name for name, _, _ in seen] == [one.name for one in rounds] + 2 * [
+        "shorter",
+        *(one.name for one in rounds),
+    ]
+    assert seen[-1][2] == found.robust(0.05).float().mean()
+    fooled = found.board.size.isfinite()
+    names = [plan_of(found.ball, rounds)[by].name for by in found.board.by[fooled].tolist()]
+    assert set(names) <= {"shorter", "bisect", *(one.name for one in rounds)}
+    assert bool((found.board.by[~fooled] == -1).all())

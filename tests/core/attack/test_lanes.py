@@ -187,3 +187,24 @@ def test_a_model_that_gives_nan_is_told():
             Steps("pgd", BALLS["linf"], ce, 2, 0.5), Oracle(Broken()), known, BALLS["linf"],
             Work(torch.arange(9), known.y, known.y), eps=0.1, lanes=4, by=0,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(suite("linf"))))
+def test_a_run_that_is_written_and_read_again_in_the_middle_ends_the_same(number, tmp_path):
+    model, found = net(), []
+    for every_s in (1e9, -1.0):  # never; after every question
+        known, attack = board(model, 30, (1, 8, 8)), suite("linf")[number]
+        keys = keys_of([str(one) for one in range(30)], seed=0, what="pause")
+        work, pauses = Work(torch.arange(30), (known.y + 1) % 4, keys), []
+
+        def pause(work=work, known=known, pauses=pauses) -> None:
+            torch.save((work, known.state()), tmp_path / "state.pt")
+            read, state = torch.load(tmp_path / "state.pt", weights_only=False)
+            vars(work).update(vars(read))
+            known.load(state)
+            pauses.append(work.place)
+
+        run(attack, Oracle(model), known, BALLS["linf"], work, eps=0.05, lanes=8, by=3, pause=pause, every_s=every_s)
+        found.append(known.state())
+    assert pauses
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())

@@ -1,5 +1,8 @@
-"""Auto-PGD (Croce and Hein 2020, algorithm 1; 2021 for L1): gradient ascent with momentum that halves its step where
-the loss has not risen enough, and goes back to the best point."""
+"""Auto-PGD (Croce and Hein 2020, algorithm 1): gradient ascent with momentum that halves its step where the loss has
+not risen enough, and goes back to the best point.
+
+In L1 steps are sparse and go without momentum, as those of Croce and Hein 2021, but always to the same share of pixels.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,13 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vlmkit.core.attack.balls import Ball, l1_ascent, wide
+from vlmkit.core.attack.balls import Ball, wide
 from vlmkit.core.attack.lanes import Lane, State
 from vlmkit.core.attack.losses import Loss
 
 MOMENTUM, RISES = 0.75, 0.75  # alpha and rho
 FIRST, LATER, LEAST = 0.22, 0.03, 0.06  # shares of the steps: first interval, by how much later ones are shorter, least
-SPARSE = 0.05  # of the pixels that a first step in L1 changes
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,8 @@ class Apgd:
         state["rises"] += (values > state["last_loss"]) & ~first
         state["last_loss"] = values
         x, gradient = self.halve(state, gradient)
-        moved = self.ball.project(x + wide(state["step"]) * self.ascent(state, gradient), state["x0"], state["eps"])
-        share = torch.where(first, 1.0, MOMENTUM).to(x.dtype)
-        if self.ball.name == "l1":
-            share = torch.ones_like(share)
+        moved = self.ball.project(x + wide(state["step"]) * self.ball.ascent(gradient), state["x0"], state["eps"])
+        share = torch.where(first, 1.0, 1.0 if self.ball.name == "l1" else MOMENTUM).to(x.dtype)
         ahead = x + wide(share) * (moved - x) + wide(1 - share) * (x - state["before"])
         state["before"], state["x"] = x, self.ball.project(ahead, state["x0"], state["eps"])
         state["done"] = state["done"] + 1
@@ -78,8 +78,7 @@ class Apgd:
 
     def halve(self, state: State, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """At the end of an interval without enough progress halve the step and go back to the best point."""
-        interval = self.checks.to(values := state["rises"].device)[state["done"].clamp_max(self.num_steps)]
-        del values
+        interval = self.checks.to(state["done"].device)[state["done"].clamp_max(self.num_steps)]
         at_check = interval > 0
         few = state["rises"] <= RISES * interval
         stuck = ~state["halved"] & (state["check_loss"] >= state["best_loss"])
@@ -90,8 +89,3 @@ class Apgd:
         state["rises"] = torch.where(at_check, torch.zeros_like(state["rises"]), state["rises"])
         back = wide(halves)
         return torch.where(back, state["best"], state["x"]), torch.where(back, state["best_gradient"], gradient)
-
-    def ascent(self, state: State, gradient: Tensor) -> Tensor:
-        """The direction of a step."""
-        del state
-        return l1_ascent(gradient, share=SPARSE) if self.ball.name == "l1" else self.ball.ascent(gradient)

@@ -20,7 +20,8 @@ ROUNDING = 6e-8  # of float32, on a radius
 class Board:
     """Images x (N, C, Y, X) and labels y (N,), the same shape for all; for each image the size of the smallest change
     that fools the model (inf: none) with the changed image, the margin max_{c != y} z_c - z_y of the point nearest to
-    fooling it with that point, the class that the fooled model gives, and the number of the attack that found it."""
+    fooling it within the radius that is attacked, with that point, the class that the fooled model gives, the number of
+    the attack that found it (-1: none), and how often the model was asked for logits and gradients."""
 
     x: Tensor
     y: Tensor
@@ -67,6 +68,10 @@ class Board:
         chosen = rows[better]
         self.size[chosen], self.fooling[chosen], self.by[chosen] = sizes[better], x[better], by
         self.given[chosen] = logits[better].argmax(1)
+
+    def narrow(self) -> None:
+        """Another radius begins: what was nearest to fooling the model may lie outside of it."""
+        self.closest, self.nearest = torch.full_like(self.closest, -torch.inf), self.x.clone()
 
     def state(self) -> dict[str, Tensor]:
         """All of it but the images, to be written."""

@@ -70,24 +70,31 @@ def measure(
     told: Callable[[str, float, float], None] | None = None,
 ) -> None:  # fmt: skip
     """Attack at each radius, the largest first, and find how far fooled images can be brought back; the results are on
-    the board. `told` hears the round, the radius and the robust accuracy after it."""
+    the board, where `by` is the place of an attack in `plan_of(rounds)`. `told` hears the round, the radius and the
+    robust accuracy after it."""
+    first, *middle, last = plan_of(subject.ball, rounds)
     withstood = torch.zeros_like(subject.right)
     for number, eps in enumerate(sorted(radii, reverse=True)):
-        first = [Round(Shorter(subject.ball))] if number else []
-        for one in (*first, *rounds):
-            attacked(subject, one, subject.robust(eps) & ~withstood, eps, lanes=lanes, seed=seed)
+        subject.board.narrow()
+        for by, one in enumerate([first, *middle] if number else middle, start=0 if number else 1):
+            attacked(subject, one, subject.robust(eps) & ~withstood, eps, lanes=lanes, seed=seed, by=by)
             if told:
                 told(one.name, eps, float(subject.robust(eps).float().mean()))
         withstood |= subject.robust(eps)
-    fooled = subject.right & subject.board.size.isfinite()
-    attacked(subject, Round(Bisect()), fooled, max(radii), lanes=lanes, seed=seed, minimise=True)
+    fooled, by = subject.right & subject.board.size.isfinite(), len(rounds) + 1
+    attacked(subject, last, fooled, max(radii), lanes=lanes, seed=seed, by=by, minimise=True)
+
+
+def plan_of(ball: Ball, rounds: Sequence[Round]) -> list[Round]:
+    """The rounds with those before and after them."""
+    return [Round(Shorter(ball)), *rounds, Round(Bisect())]
 
 
 def attacked(
-    subject: Subject, one: Round, chosen: Tensor, eps: float, *, lanes: int, seed: int, minimise: bool = False
+    subject: Subject, one: Round, chosen: Tensor, eps: float, *, lanes: int, seed: int, by: int, minimise: bool = False
 ) -> None:
     """A round over some images (N,)."""
     rows = chosen.nonzero()[:, 0]
     keys = keys_of([subject.ids[row] for row in rows.tolist()], seed=seed, what=f"{one.name} {eps!r}")
     work = Work(rows, subject.order[rows, min(one.rank, subject.order.shape[1] - 1)], keys.to(rows.device))
-    run(one.attack, subject.oracle, subject.board, subject.ball, work, eps=eps, lanes=lanes, by=0, minimise=minimise)
+    run(one.attack, subject.oracle, subject.board, subject.ball, work, eps=eps, lanes=lanes, by=by, minimise=minimise)

@@ -1,6 +1,7 @@
 """Square Attack (Andriushchenko et al. 2020): random search over squares of changed pixels, by logits alone.
 
-It needs no gradient, so it shows where gradients mislead.
+It needs no gradient, so it shows where gradients mislead. In Linf it is the published one; in L2 and L1 a square takes
+the size that the change has to spare, which is simpler than the windows that are published for L2.
 """
 
 import math

@@ -1,8 +1,9 @@
 """Suites of attacks, each a list of rounds over the images that are left.
 
-`autoattack` and `shao2021` are those of their papers to the letter. `standard` is ours: the same kinds of loss at fewer
-steps (cross-entropy and margins, untargeted and targeted), then Square Attack from the point that the gradients brought
-nearest to fooling the model, and afresh. FAB is left out: it was measured to find nothing after APGD.
+`autoattack` and `shao2021` have the settings of their papers, to the letter in Linf (see square.py and apgd.py for the
+other norms). `standard` is ours: the same kinds of loss at fewer steps (cross-entropy and margins, untargeted and
+targeted), then Square Attack from the point that the gradients brought nearest to fooling the model, and afresh. FAB is
+left out: it was measured to find nothing after APGD.
 """
 
 from collections.abc import Callable
