@@ -34,7 +34,8 @@ class Round:
 
 
 def standard(ball: Ball, classes: int) -> list[Round]:
-    """At least AutoAttack's strength at a third of its cost or less (benchmarks/attack.py)."""
+    """Meant to be as strong as AutoAttack for less: on two small CNNs of MNIST (200 images, one radius) it ended at the
+    robust accuracy of `autoattack` after 0.35 of its forward passes."""
     targets = [Round(Apgd("apgd-t", ball, dlr_to, 50), rank) for rank in range(min(4, classes - 1))]
     gradients = [Round(Apgd("apgd-ce", ball, ce, 50)), Round(Apgd("apgd-margin", ball, margin, 50)), *targets]
     return [

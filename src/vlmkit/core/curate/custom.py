@@ -11,9 +11,7 @@ each process, and what it makes is called with each page.
 """
 
 import importlib
-import importlib.util
 import inspect
-import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +23,7 @@ import numpy as np
 from vlmkit.core.curate.operations import Maker, Operation, Page, Setting
 from vlmkit.core.curate.rules import Drop, Found
 from vlmkit.core.errors import InputError, RunError, VlmkitError
+from vlmkit.core.io.code import load_file
 from vlmkit.core.io.encodings import clean
 from vlmkit.core.io.files import digest
 
@@ -112,19 +111,8 @@ def load(module: str, setting: Setting) -> ModuleType:
                 error.fix = "install it, or name a file: FILE.py:FUNCTION"
             raise
     path = setting.find(module, what="a step")
-    name = f"vlmkit_{path.stem}_{digest(path)[:16]}"  # a file that was changed is another module
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        made = sys.modules[name] = importlib.util.module_from_spec(spec)
-        try:
-            with Told(InputError, module, "mend it"):
-                spec.loader.exec_module(made)
-        except InputError:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]
+    with Told(InputError, module, "mend it"):
+        return load_file(path)
 
 
 def attribute_of(module: ModuleType, path: str, name: str) -> Any:

@@ -1,6 +1,5 @@
 """Models that a user brings as code: a function in a file, a TorchScript file, an exported program."""
 
-import importlib.util
 import inspect
 import sys
 import traceback
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from vlmkit.core.errors import InputError, VlmkitError, nearest
 from vlmkit.core.io.artifacts import missing
-from vlmkit.core.io.files import digest
+from vlmkit.core.io.code import load_file
 from vlmkit.core.models.load import gist
 
 Compute = Callable[[Tensor], object]
@@ -56,7 +55,7 @@ def load_function(word: str, place: torch.device, dtype: torch.dtype) -> Compute
     if not file:
         raise InputError("which function gives the model?", where=word, fix=f"{word}:FUNCTION")
     with beside(path), Blame(word):
-        module = run_file(path)
+        module = load_file(path)
         found: object = module
         for part in name.split("."):
             if not hasattr(found, part):
@@ -119,17 +118,6 @@ def required(function: object) -> int:
     needed = inspect.signature(function).parameters.values()
     empty, given = inspect.Parameter.empty, (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return sum(one.default is empty and one.kind not in given for one in needed)
-
-
-def run_file(path: Path) -> ModuleType:
-    """A file as a module; a file that was changed is another one."""
-    name = f"vlmkit_{path.stem}_{digest(path)[:16]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    made = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
 
 
 def public(module: ModuleType) -> list[str]:
