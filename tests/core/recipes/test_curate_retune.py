@@ -164,6 +164,8 @@ def test_a_retuned_corpus_is_the_one_that_a_run_gives(web, tmp_path, words, chan
     assert [one["kept"] for one in told["stages"][:alone]] == [one["kept"] for one in fresh["stages"][:alone]]
     assert told["gained"] or told["lost"]
     assert told["estimated"]
+    page = (tmp_path / "tuned/report.html").read_text()
+    assert ", ".join(f"{name}={word}" for name, word in words.items()) in page
     why = ("id", "step", "rule", "threshold", "matched_id", "value")
     drops, others = (
         sorted([row[key] or 0 for key in why] for row in rows(tmp_path / one / "dropped")) for one in ("new", "tuned")

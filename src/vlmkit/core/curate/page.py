@@ -191,6 +191,8 @@ def provenance(origin: Origin) -> Iterator[str]:
 
 def setting(value: object) -> str:
     """A setting as it would be written."""
+    if isinstance(value, dict):
+        value = [f"{name}={one}" for name, one in value.items()]
     if isinstance(value, list | tuple):
         return plain(", ".join(map(str, value))) if value else NOTHING
     return NOTHING if value is None else plain(str(value))
