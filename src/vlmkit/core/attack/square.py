@@ -78,7 +78,7 @@ class Square:
         channels, height, width = state["best"].shape[1:]
         shares = self.shares.to(state["done"].device)[state["done"].clamp_max(self.num_queries)]
         side = (shares * height * width).sqrt().round().clamp(1, min(height, width)).to(torch.int64)
-        drawn = uniform(state["keys"], state["done"] + 1, (2 + channels,))
+        drawn = uniform(state["keys"], state["done"], (2 + channels,))
         top = (drawn[:, 0] * (height - side + 1)).to(torch.int64)
         left = (drawn[:, 1] * (width - side + 1)).to(torch.int64)
         rows, columns = torch.arange(height, device=side.device), torch.arange(width, device=side.device)
