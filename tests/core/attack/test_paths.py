@@ -58,7 +58,7 @@ def ascent(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, Tensor]:
     """Cross-entropy of one image and its gradient."""
     x = x.detach().requires_grad_()
     loss = nn.functional.cross_entropy(model(x[None]), y[None])
-    return float(loss), torch.autograd.grad(loss, x)[0]
+    return float(loss.detach()), torch.autograd.grad(loss, x)[0]
 
 
 def near(a: Tensor, b: Tensor) -> bool:
