@@ -111,6 +111,22 @@ def test_apgd_goes_the_way_of_its_algorithm(net, lane):
     assert returns
 
 
+def test_apgd_halves_its_step_where_an_interval_brought_nothing_new(lane):
+    attack, zero = Apgd("apgd", BALLS["linf"], ce, 100), torch.zeros(4)
+    state = {
+        "done": torch.tensor([22, 22, 22, 23]), "rises": zero + 22, "halved": torch.tensor([False, True, False, False]),
+        "check_loss": zero + 3, "best_loss": torch.tensor([3.0, 3.0, 4.0, 3.0]), "step": zero + 8, "x": lane.x0[:4],
+        "best": lane.x0[4:8], "best_gradient": lane.x0[8:12],
+    }  # fmt: skip
+    x, gradient = attack.halve(state, -lane.x0[:4])
+    assert state["step"].tolist() == [4, 8, 8, 8]  # nothing new; nothing new behind a halving; better; no end of one
+    assert torch.equal(x, torch.cat([lane.x0[4:5], lane.x0[1:4]]))
+    assert torch.equal(gradient, torch.cat([lane.x0[8:9], -lane.x0[1:4]]))
+    assert state["halved"].tolist() == [True, False, False, False]
+    assert state["check_loss"].tolist() == [3, 3, 4, 3]
+    assert state["rises"].tolist() == [0, 0, 0, 22]
+
+
 def test_momentum_gathers_gradients_of_mean_size_one(net, lane):
     points, _ = path(Steps("mi", BALLS["linf"], ce, 6, 0.1, random_start=False, momentum=0.9), net, lane, 7)
     for one in range(COUNT):
@@ -165,14 +181,14 @@ def test_fab_steps_between_the_planes_nearest_to_here_and_to_the_image(net, lane
             if logits.argmax() != y:
                 x, crossed = x0 + 0.9 * (x - x0), crossed + 1
                 continue
-            lacks = float(logits[y] - logits[t])
+            lacks = float((logits[y] - logits[t]).detach())
 
             def onto(start: Tensor, lacks: float, w: Tensor = w) -> Tensor:
                 sign = 1.0 if lacks >= 0 else -1.0
                 flat = (start.detach().reshape(1, -1), sign * w.reshape(1, -1), torch.tensor([abs(lacks)]))
                 return to_plane(*flat, norm=norm).reshape(start.shape)
 
-            here, there = onto(x, lacks), onto(x0, lacks - float((w * (x0 - x)).sum()))
+            here, there = onto(x, lacks), onto(x0, lacks - float((w * (x0 - x.detach())).sum()))
             a, b = (max(float(np.linalg.norm(d.flatten().numpy(), order)), 1e-8) for d in (here, there))
             pull = min(a / (a + b), 0.1)
             x = ((x.detach() + 1.05 * here) * (1 - pull) + (x0 + 1.05 * there) * pull).clamp(0, 1)

