@@ -15,6 +15,7 @@ from vlmkit.core.configs.curate_retune import RetuneConfig
 from vlmkit.core.curate import minhash
 from vlmkit.core.curate import parts as parts_module
 from vlmkit.core.curate import retune as retune_module
+from vlmkit.core.curate.bloom import ExactSet, OldBoth
 from vlmkit.core.curate.language import shipped_model
 from vlmkit.core.curate.ops import get
 from vlmkit.core.curate.recipe import BASELINE
@@ -195,6 +196,22 @@ def test_the_highest_similarity_that_was_found_is_in_the_ledger_though_it_is_bel
             assert found < 0.95
             below += found > 0.7
     assert below > 5
+
+
+def test_the_filter_of_paragraphs_is_in_the_ledger_and_does_to_pages_what_a_plain_set_does(web, tmp_path):
+    curate(web, tmp_path / "out", stages=("dedup",), dedup=("bloom",), bloom_rate=1e-9)
+    given = [json.loads(line) for path in sorted(web.glob("*.jsonl")) for line in path.read_text().split("\n")
+             if line.endswith("}")]  # fmt: skip
+    truth = OldBoth(ExactSet())
+    left = {row["id"]: truth(row["text"]) for row in given if row["text"]}
+    found = {row["id"]: row["text"] for row in rows(tmp_path / "out/documents")}
+    assert found == {name: text for name, (text, _) in left.items() if text.strip()}
+    assert any(text != found.get(row["id"]) for row in given if (text := row["text"]) and row["id"] in found)
+    shares = {row["id"]: row["bloom_duplicate"] for row in rows(tmp_path / "out/ledger")}
+    assert {name: shares[name] for name in left} == pytest.approx({name: share for name, (_, share) in left.items()})
+    gone = {row["id"]: row["value"] for row in rows(tmp_path / "out/dropped") if row["rule"] == "bloom_duplicate"}
+    assert gone == pytest.approx({name: share for name, (text, share) in left.items() if not text.strip()})
+    assert gone
 
 
 def test_bounds_that_stay_change_nothing(web, tmp_path):
