@@ -35,6 +35,9 @@ COMMANDS = {
     "pretrain": Spec("pretrain", "Train a language model on documents or tokens, to an exact token budget.", "Models"),
     "eval": Spec("eval", "Score language models on in-context tasks, and report CORE and EXTENDED.", "Models"),
     "fit-scaling": Spec("fit_scaling", "Fit a scaling law to runs and predict larger ones, honestly.", "Models"),
+    "attack": Spec(
+        "attack", "Measure how robust an image classifier is, and whether the number can be trusted.", "Models"
+    ),
     "inspect": Spec("inspect", "Show any artifact, table, model or archive as a person would want it.", "Look"),
     "verify": Spec("verify", "Re-check the digests of an artifact, up its chain of inputs.", "Look"),
     "doctor": Spec("doctor", "Say what works on this machine, and how to mend what does not.", "Look"),

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vlmkit.core.attack.balls import BALLS
-from vlmkit.core.attack.curve import Subject, measure, plan_of
+from vlmkit.core.attack.curve import Subject, measure, steps_of
 from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.suites import SUITES
 
@@ -81,12 +81,12 @@ def test_what_later_radii_begin_from_lies_within_them_and_each_change_has_its_at
         assert bool((found.ball.size(found.board.nearest - found.board.x) <= eps + 1e-6).all())
 
     measure(found, rounds, radii, lanes=16, seed=0, told=told)
-    assert [name for name, _, _ in seen] == [one.name for one in rounds] + 2 * [
-        "shorter",
-        *(one.name for one in rounds),
-    ]
-    assert seen[-1][2] == found.robust(0.05).float().mean()
+    names = [one.name for one in rounds]
+    assert [name for name, _, _ in seen] == [*names, *2 * ["shorter", *names], "more-steps", "bisect"]
+    assert seen[-3][2] == found.robust(0.05).float().mean()
     fooled = found.board.size.isfinite()
-    names = [plan_of(found.ball, rounds)[by].name for by in found.board.by[fooled].tolist()]
-    assert set(names) <= {"shorter", "bisect", *(one.name for one in rounds)}
+    steps = steps_of(found.ball, rounds, radii)
+    for by, size in zip(found.board.by[fooled].tolist(), found.board.size[fooled].tolist(), strict=True):
+        eps = steps[by].eps
+        assert eps is None or size <= eps + 1e-6
     assert bool((found.board.by[~fooled] == -1).all())

@@ -196,7 +196,7 @@ def test_fab_steps_between_the_planes_nearest_to_here_and_to_the_image(net, lane
 
 
 def test_the_board_keeps_the_smallest_change_and_what_is_nearest_within_the_radius():
-    known, ball = Board.of(torch.full((2, 1, 2, 2), 0.5), torch.tensor([0, 0])), BALLS["linf"]
+    known, ball = Board.of(torch.full((2, 1, 2, 2), 0.5), torch.tensor([0, 0]), slack=1e-6), BALLS["linf"]
     rows, eps = torch.tensor([1]), torch.tensor([0.2])
 
     def tell(by: int, change: float, *logits: float) -> bool:

@@ -8,7 +8,8 @@ import pytest
 from matplotlib import rc_context
 from matplotlib.collections import PolyCollection
 
-from vlmkit.core.scaling.figure import STYLE, draw, png, svg
+from vlmkit.core.io.plots import STYLE
+from vlmkit.core.scaling.figure import draw, png, svg
 from vlmkit.core.scaling.frontier import frontier_row, laws_of
 from vlmkit.core.scaling.influence import influence
 from vlmkit.core.scaling.laws import law_of

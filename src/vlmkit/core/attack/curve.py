@@ -2,22 +2,33 @@
 
 The largest radius comes first: an image that withstands it withstands all smaller ones, so only fooled images go on,
 and first by the change that fooled them, shortened. The smallest change found of each image says at which radii it is
-fooled, so the curve cannot rise with the radius.
+fooled, so the curve cannot rise with the radius. Attacks that are to be judged as they are published (`fresh`) are run
+on all images at each radius instead, and nothing is shortened.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from vlmkit.core.attack.apgd import Apgd
 from vlmkit.core.attack.balls import Ball
 from vlmkit.core.attack.bisect import Bisect
 from vlmkit.core.attack.board import ROUNDING, Board
 from vlmkit.core.attack.lanes import Lane, State, Work, run
+from vlmkit.core.attack.losses import margin
 from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.randomness import keys_of
 from vlmkit.core.attack.suites import Round
+
+Among = Literal["standing", "all", "few", "fooled"]
+FEW = 64  # images on which more steps are tried
+MORE_STEPS = 200
+SHORTENING = ("shorter", "bisect")  # what they bring nearer was found by another
+COUNTS = ("forwards", "backwards")
+NOISE_ROWS, NOISE_TIMES, LEAST_NOISE, MOST_NOISE = 16, 4.0, 1e-7, 1e-3  # of the largest logit
 
 
 @dataclass(frozen=True)
@@ -44,57 +55,169 @@ class Shorter:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is attacked: a model, images with labels on a board, their ids, and which the model has right (N,)."""
+    """What is attacked: a model, images with labels on a board, their ids, and which the model has right (N,), with the
+    class that it gives (N,)."""
 
     oracle: Oracle
     board: Board
     ball: Ball
     ids: Sequence[str]
     right: Tensor
+    given: Tensor
     order: Tensor  # (N, V - 1): the wrong classes of each, the likeliest first
 
     @classmethod
-    def of(cls, oracle: Oracle, x: Tensor, y: Tensor, ids: Sequence[str], ball: Ball, *, lanes: int) -> "Subject":
-        """Ask the model about the images as they are."""
+    def of(
+        cls, oracle: Oracle, x: Tensor, y: Tensor, ids: Sequence[str], ball: Ball, *, lanes: int,
+        goal: Tensor | None = None,
+    ) -> "Subject":  # fmt: skip
+        """Ask the model about the images as they are. With goals (N,) an image is fooled by its goal alone."""
         logits = torch.cat([oracle.logits(some) for some in x.split(lanes)])
         order = logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)[:, :-1]
-        return cls(oracle, Board.of(x, y), ball, ids, logits.argmax(1) == y, order)
+        if goal is not None:
+            order = torch.ones_like(y)[:, None]
+        board = Board.of(x, y, goal=goal, slack=noise_of(oracle, x[:NOISE_ROWS], logits[:NOISE_ROWS]))
+        return cls(oracle, board, ball, ids, logits.argmax(1) == y, logits.argmax(1), order)
 
     def robust(self, eps: float) -> Tensor:
         """Which images the model has right at a radius, as far as is known (N,)."""
         return self.right & (self.board.size > eps + ROUNDING)
 
 
+def noise_of(oracle: Oracle, x: Tensor, logits: Tensor) -> float:
+    """By how much a logit may differ when the same image is asked about in other company, from what it does here."""
+    alone = torch.cat([oracle.logits(one) for one in x.split(1)])
+    largest = float(logits.abs().max())
+    found = NOISE_TIMES * float((alone - logits).abs().max())
+    return min(max(found, LEAST_NOISE * largest), MOST_NOISE * largest)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A round at a radius (None: the one that tells most), and which images take part. What a step finds `aside` is
+    counted, but forgotten."""
+
+    one: Round
+    eps: float | None
+    among: Among
+    minimise: bool = False
+    aside: bool = False
+
+
+@dataclass
+class Done:
+    """What came of a step: how many images it was tried on and fooled, and the passes it took. A step that shortens
+    counts every shorter change as one."""
+
+    attack: str
+    eps: float
+    tried: int
+    fooled: int
+    forwards: int
+    backwards: int
+
+
+@dataclass
+class Place:
+    """How far a measurement is: the steps that are done, the work of the one begun, and when that began."""
+
+    done: list[Done] = field(default_factory=list)
+    work: Work | None = None
+    eps: float = 0.0
+    passes: tuple[int, int] = (0, 0)
+    before: dict[str, Tensor] | None = None  # what a step aside is to leave as it is
+
+
+class Trail(Protocol):
+    """Keeps a place, so that a killed run goes on from there."""
+
+    def load(self, subject: Subject) -> Place: ...
+    def save(self, subject: Subject, place: Place) -> None: ...
+
+
+def steps_of(ball: Ball, rounds: Sequence[Round], radii: Sequence[float], *, fresh: bool = False) -> list[Step]:
+    """The steps of a measurement; their numbers are those of `Board.by`."""
+    more = Round(Apgd("more-steps", ball, margin, MORE_STEPS))
+    if fresh:
+        found = [Step(one, eps, "all") for eps in sorted(radii, reverse=True) for one in rounds]
+        return [*found, Step(more, None, "few", aside=True)]
+    largest, *smaller = sorted(radii, reverse=True)
+    found = [Step(one, largest, "standing") for one in rounds]
+    for eps in smaller:
+        found += [Step(one, eps, "standing") for one in (Round(Shorter(ball)), *rounds)]
+    return [*found, Step(more, None, "few"), Step(Round(Bisect()), largest, "fooled", minimise=True)]
+
+
 def measure(
-    subject: Subject, rounds: Sequence[Round], radii: Sequence[float], *, lanes: int, seed: int,
-    told: Callable[[str, float, float], None] | None = None,
-) -> None:  # fmt: skip
-    """Attack at each radius, the largest first, and find how far fooled images can be brought back; the results are on
-    the board, where `by` is the place of an attack in `plan_of(rounds)`. `told` hears the round, the radius and the
-    robust accuracy after it."""
-    first, *middle, last = plan_of(subject.ball, rounds)
-    withstood = torch.zeros_like(subject.right)
-    for number, eps in enumerate(sorted(radii, reverse=True)):
-        subject.board.narrow()
-        for by, one in enumerate([first, *middle] if number else middle, start=0 if number else 1):
-            attacked(subject, one, subject.robust(eps) & ~withstood, eps, lanes=lanes, seed=seed, by=by)
-            if told:
-                told(one.name, eps, float(subject.robust(eps).float().mean()))
-        withstood |= subject.robust(eps)
-    fooled, by = subject.right & subject.board.size.isfinite(), len(rounds) + 1
-    attacked(subject, last, fooled, max(radii), lanes=lanes, seed=seed, by=by, minimise=True)
+    subject: Subject, rounds: Sequence[Round], radii: Sequence[float], *, lanes: int, seed: int, fresh: bool = False,
+    few: int = FEW, trail: Trail | None = None, told: Callable[[str, float, float], None] | None = None,
+) -> list[Done]:  # fmt: skip
+    """Attack at each radius, the largest first, and find how far fooled images can be brought back.
+
+    The results are on the board, where `by` is the number of a step of `steps_of`. Of those that withstand, more steps
+    are tried on a `few`. `told` hears the name of a round, the radius and the robust accuracy after it.
+    """
+    place = trail.load(subject) if trail else Place()
+    steps = steps_of(subject.ball, rounds, radii, fresh=fresh)
+    for number in range(len(place.done), len(steps)):
+        step = steps[number]
+        if place.work is None:
+            first = number == 0 or step.eps != steps[number - 1].eps
+            begin(subject, place, step, radii, first=first, few=few, seed=seed)
+        assert place.work is not None
+        pause = (lambda: trail.save(subject, place)) if trail else None
+        by = -1 if step.one.name in SHORTENING else number
+        run(
+            step.one.attack, subject.oracle, subject.board, subject.ball, place.work, eps=place.eps, lanes=lanes, by=by,
+            minimise=step.minimise, pause=pause,
+        )  # fmt: skip
+        spent = [now - then for now, then in zip(passes(subject.oracle), place.passes, strict=True)]
+        if place.before is not None:
+            subject.board.load(place.before)
+        place.done.append(Done(step.one.name, place.eps, len(place.work.rows), place.work.fooled, *spent))
+        place.work, place.before = None, None
+        if told:
+            told(step.one.name, place.eps, float(subject.robust(place.eps).float().mean()))
+    if trail:
+        trail.save(subject, place)
+    return place.done
 
 
-def plan_of(ball: Ball, rounds: Sequence[Round]) -> list[Round]:
-    """The rounds with those before and after them."""
-    return [Round(Shorter(ball)), *rounds, Round(Bisect())]
-
-
-def attacked(
-    subject: Subject, one: Round, chosen: Tensor, eps: float, *, lanes: int, seed: int, by: int, minimise: bool = False
+def begin(
+    subject: Subject, place: Place, step: Step, radii: Sequence[float], *, first: bool, few: int, seed: int
 ) -> None:
+    """Choose the images of a step."""
+    place.eps = telling(subject, radii) if step.eps is None else step.eps
+    larger = [eps for eps in radii if eps > place.eps]
+    standing = subject.robust(place.eps)
+    withstood = subject.robust(min(larger)) if larger else torch.zeros_like(standing)
+    chosen = {
+        "all": subject.right if first else standing,
+        "standing": standing & ~withstood,
+        "few": standing & (standing.cumsum(0) <= few),
+        "fooled": subject.right & subject.board.size.isfinite(),
+    }[step.among]
+    if first and not step.minimise:
+        subject.board.narrow()
+    place.passes = passes(subject.oracle)
+    if step.aside:
+        place.before = {name: one.clone() for name, one in subject.board.state().items() if name not in COUNTS}
+    place.work = work_on(subject, step.one, chosen, place.eps, seed=seed)
+
+
+def telling(subject: Subject, radii: Sequence[float]) -> float:
+    """The radius at which robust and fooled images are most alike in number."""
+    half = float(subject.right.sum()) / 2
+    return min(sorted(radii), key=lambda eps: abs(float(subject.robust(eps).sum()) - half))
+
+
+def passes(oracle: Oracle) -> tuple[int, int]:
+    """Forward and backward passes until now."""
+    return oracle.forwards, oracle.backwards
+
+
+def work_on(subject: Subject, one: Round, chosen: Tensor, eps: float, *, seed: int) -> Work:
     """A round over some images (N,)."""
     rows = chosen.nonzero()[:, 0]
     keys = keys_of([subject.ids[row] for row in rows.tolist()], seed=seed, what=f"{one.name} {eps!r}")
-    work = Work(rows, subject.order[rows, min(one.rank, subject.order.shape[1] - 1)], keys.to(rows.device))
-    run(one.attack, subject.oracle, subject.board, subject.ball, work, eps=eps, lanes=lanes, by=by, minimise=minimise)
+    return Work(rows, subject.order[rows, min(one.rank, subject.order.shape[1] - 1)], keys.to(rows.device))

@@ -8,6 +8,7 @@ a lane depends on the others.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -18,6 +19,7 @@ from vlmkit.core.attack.board import Board
 from vlmkit.core.attack.losses import Loss
 from vlmkit.core.attack.oracle import Oracle
 
+EVERY_S = 30.0  # between two times that work is written
 State = dict[str, Tensor]  # each (B, ...); with `counts` (B,), only points for which it says so are found
 
 
@@ -55,26 +57,28 @@ class Attack(Protocol):
 
 @dataclass
 class Work:
-    """An attack on some images of a board: rows (M,) with their targets (M,) and keys (M,), and how far it is."""
+    """An attack on some images of a board: rows (M,) with their targets (M,) and keys (M,), how far it is, and how
+    often it fooled the model."""
 
     rows: Tensor
     targets: Tensor
     keys: Tensor
     place: int = 0
+    fooled: int = 0
     active: Tensor | None = None
     state: State | None = None
 
 
 def run(
     attack: Attack, oracle: Oracle, board: Board, ball: Ball, work: Work, *, eps: float, lanes: int, by: int,
-    minimise: bool = False, pause: Callable[[], None] | None = None, every_s: float = 30.0,
+    minimise: bool = False, pause: Callable[[], None] | None = None, every_s: float | None = None,
 ) -> None:  # fmt: skip
     """Run an attack to its end, on so many lanes.
 
     With `minimise` fooled images go on, to smaller changes. `pause` is called every so often, when `work` and the board
     can be written and gone on from.
     """
-    since = time.monotonic()
+    since, every_s = time.monotonic(), EVERY_S if every_s is None else every_s
     while True:
         refill(attack, board, work, eps=eps, lanes=lanes)
         if work.active is None or not len(work.active):
@@ -83,15 +87,16 @@ def run(
         rows, state = work.active, work.state
         x, y, t = attack.ask(state), board.y[rows], state["t"]
         if attack.loss is None:
-            logits = oracle.logits(x)
+            logits = board.seen(rows, oracle.logits(x))
             values, gradient = torch.zeros(len(x), device=x.device), torch.zeros_like(x)
         else:
-            logits, values, gradient = oracle.gradient(x, y, t, attack.loss)
+            logits, values, gradient = oracle.gradient(x, y, t, attack.loss, partial(board.seen, rows))
             board.backwards[rows] += 1
             if oracle.search is not None:
-                logits = confirmed(oracle, x, y, logits)
+                logits = confirmed(oracle, board, rows, x, logits)
         board.forwards[rows] += 1
         fooled = board.tell(rows, x, logits, ball, eps=state["eps"], by=by, counts=state.get("counts"))
+        work.fooled += int(fooled.sum())
         through = attack.tell(state, logits, values, gradient)
         stay = ~(through if minimise else through | fooled)
         if not bool(stay.all()):
@@ -102,12 +107,12 @@ def run(
             since = time.monotonic()
 
 
-def confirmed(oracle: Oracle, x: Tensor, y: Tensor, logits: Tensor) -> Tensor:
+def confirmed(oracle: Oracle, board: Board, rows: Tensor, x: Tensor, logits: Tensor) -> Tensor:
     """Logits of a search in few digits, those of points that seem to fool the model in the model's own format."""
-    seems = logits.argmax(1) != y
+    seems = logits.argmax(1) != board.y[rows]
     if bool(seems.any()):
         logits = logits.clone()
-        logits[seems] = oracle.logits(x[seems])
+        logits[seems] = board.seen(rows[seems], oracle.logits(x[seems]))
     return logits
 
 

@@ -5,6 +5,7 @@ small networks on one and two CPU threads; others are cut otherwise), so batches
 an image then does not depend on which others are attacked beside it. Rows that fill up are counted as well.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -18,10 +19,10 @@ TILE = 8
 
 class Oracle:
     """A classifier of images (B, C, Y, X) in [0, 1] as logits (B, V); `search` is the number format in which gradients
-    are taken, where it is not the model's own."""
+    are taken, where it is not the model's own; `tile` may be 1 where images are always asked about one at a time."""
 
-    def __init__(self, model: nn.Module, *, search: torch.dtype | None = None) -> None:
-        self.model, self.search = model.eval(), search
+    def __init__(self, model: nn.Module, *, search: torch.dtype | None = None, tile: int = TILE) -> None:
+        self.model, self.search, self.tile = model.eval(), search, tile
         self.forwards = self.backwards = 0
         for parameter in model.parameters():
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
@@ -29,13 +30,16 @@ class Oracle:
     def logits(self, x: Tensor) -> Tensor:
         """Logits in float32."""
         with torch.no_grad():
-            return self._forward(filled(x))[: len(x)]
+            return self._forward(filled(x, self.tile))[: len(x)]
 
-    def gradient(self, x: Tensor, y: Tensor, t: Tensor, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits, the loss of each row, and its gradient, zero where the model has none."""
-        whole = filled(x).detach().requires_grad_()
+    def gradient(
+        self, x: Tensor, y: Tensor, t: Tensor, loss: Loss, seen: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, as they are `seen`, the loss of each row, and its gradient, zero where the model has none."""
+        whole = filled(x, self.tile).detach().requires_grad_()
         with self._searching(x.device.type):
             logits = self._forward(whole)[: len(x)]
+        logits = seen(logits) if seen else logits
         values = loss(logits, y, t)
         if not values.requires_grad:
             return logits.detach(), values.detach(), torch.zeros_like(x)
@@ -55,7 +59,7 @@ class Oracle:
         return logits
 
 
-def filled(x: Tensor) -> Tensor:
-    """A multiple of TILE rows: the last one again as often as is wanted."""
-    missing = -len(x) % TILE
+def filled(x: Tensor, tile: int) -> Tensor:
+    """A multiple of `tile` rows: the last one again as often as is wanted."""
+    missing = -len(x) % tile
     return torch.cat([x, x[-1:].expand(missing, *x.shape[1:])]) if missing else x

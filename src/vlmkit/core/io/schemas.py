@@ -40,6 +40,13 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
     "images": pa.schema([("id", TEXT), ("image", IMAGE), ("label", INT)]),
+    "adversarial": pa.schema(
+        [
+            ("id", TEXT), ("label", INT), ("clean_prediction", INT), ("status", TEXT), ("norm", TEXT),
+            ("radius_low", REAL), ("radius_high", REAL), ("attack", TEXT), ("target", INT), ("prediction", INT),
+            ("queries", INT), ("gradients", INT), ("tensor", TEXT), ("row", INT),
+        ]
+    ),
     "frontier": pa.schema([("C", REAL), ("N", REAL), ("D", REAL), ("M", REAL), ("loss", REAL)]),
     "plan": pa.schema([("N", REAL), ("D", REAL), ("M", REAL)]),
     "comparison": pa.schema([("law", TEXT), ("parameters", INT), ("aicc", REAL), ("loo_rms", REAL)]),

@@ -34,6 +34,7 @@ class Classifier(nn.Module):
         kind: "transformers", "zero-shot", "function", "torchscript" or "exported".
         where: where the model comes from, for errors and reports.
         prepare: what is done to the pixels first.
+        asked: images that went through until now.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Classifier(nn.Module):
         self.labels = list(labels) if labels is not None else None
         self.num_classes = len(self.labels) if num_classes is None and self.labels is not None else num_classes
         self.channels = channels
-        self.answered = False
+        self.answered, self.asked = False, 0
         self.requires_grad_(False).eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -63,6 +64,7 @@ class Classifier(nn.Module):
             InputError: the model fails on these pixels, or does not answer with logits.
         """
         dims("B C Y X", pixels=pixels)
+        self.asked += len(pixels)
         given = f"given pixels {tuple(pixels.shape)}"
         pixels = self._repeated(pixels).to(torch.float64 if self.dtype == torch.float64 else torch.float32)
         if self.prepare is not None:

@@ -4,19 +4,17 @@ A colour stands for a number of tokens a parameter in every panel; filled runs w
 crosses are predictions.
 """
 
-import io
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from vlmkit.core.io.plots import PNG, SVG, saved
 from vlmkit.core.scaling.laws import with_numbers
 from vlmkit.core.scaling.narrative import fitted
 from vlmkit.core.scaling.panels import (
@@ -29,48 +27,23 @@ from vlmkit.core.scaling.panels import (
 )
 from vlmkit.core.scaling.picture import INK, ODD, Group, Picture, grouped
 
-STYLE = {
-    "svg.hashsalt": "vlmkit", "svg.fonttype": "none",  # names inside the file are the same every time
-    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"], "font.size": 9,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
-    "axes.titlesize": 10.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "legend.frameon": False,
-}  # fmt: skip
 WIDTH, STRIP, HEIGHT = 13.0, 0.8, 4.3  # inches: the figure, the key on top, a row of panels
-SVG: dict[str, object] = {"format": "svg", "metadata": {"Date": None, "Creator": "vlmkit"}}
-PNG: dict[str, object] = {"format": "png", "metadata": {"Software": "vlmkit"}}
 
 
 def images(picture: Picture, *, dpi: int = 120) -> tuple[str, bytes]:
     """The picture as SVG and as PNG (of so many dots an inch), from one drawing; the same fit gives the same bytes."""
-    text, pixels = save(picture, SVG, PNG | {"dpi": dpi})
+    text, pixels = saved(lambda: draw(picture), SVG, PNG | {"dpi": dpi})
     return text.decode(), pixels
 
 
 def svg(picture: Picture) -> str:
     """The picture as SVG."""
-    return save(picture, SVG)[0].decode()
+    return saved(lambda: draw(picture), SVG)[0].decode()
 
 
 def png(picture: Picture, *, dpi: int = 120) -> bytes:
     """The picture as PNG, of so many dots an inch."""
-    return save(picture, PNG | {"dpi": dpi})[0]
-
-
-def save(picture: Picture, *ways: dict[str, object]) -> list[bytes]:
-    """The picture in formats of matplotlib, whatever this machine's matplotlibrc says."""
-    found = []
-    with rc_context(), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names in any script; a browser has the fonts
-        rcdefaults()
-        rcParams.update(STYLE)  # type: ignore[arg-type]
-        figure = draw(picture)
-        figure.draw_without_rendering()  # lays the panels out, once for all formats
-        figure.set_layout_engine("none")
-        for way in ways:
-            buffer = io.BytesIO()
-            figure.savefig(buffer, **way)  # type: ignore[arg-type]
-            found.append(buffer.getvalue())
-    return found
+    return saved(lambda: draw(picture), PNG | {"dpi": dpi})[0]
 
 
 def draw(picture: Picture) -> Figure:
