@@ -201,7 +201,8 @@ def test_a_killed_run_goes_on_to_the_same_files(place, tmp_path, monkeypatch):
         "lanes.EVERY_S = 0.0; import torch; torch.set_num_threads(1);"
         "from vlmkit.core.configs.attack import AttackConfig; from vlmkit.core.recipes.attack import run;"
         f"run(AttackConfig(model={str(place / 'nets.py') + ':plain'!r}, images=Path({str(place / 'images.npz')!r}),"
-        f"out=Path({str(tmp_path / 'cut')!r}), device='cpu', batch_size=16, suite='standard', n=16, eps=('0.04,0.08',)))"
+        f"out=Path({str(tmp_path / 'cut')!r}), device='cpu', batch_size=16, suite='standard', n=16,"
+        "eps=('0.04,0.08',)))"
     )
     trail = tmp_path / "cut" / ".vlmkit" / "linf-0.safetensors"
     for wait in (0.3, 1.0):
@@ -248,8 +249,9 @@ def test_published_suites_are_run_anew_at_each_radius(place, tmp_path):
     ],
 )  # fmt: skip
 def test_wrong_words_are_refused_with_a_cure(place, tmp_path, words, said):
+    suite = {"suite": "standard"} if "attacks" in words else {}
     with pytest.raises(InputError) as error:
-        run(config(place, "plain", out=tmp_path / "no", **words))
+        run(config(place, "plain", out=tmp_path / "no", **words | suite))
     assert said in str(error.value)
     assert not (tmp_path / "no").exists()
 
