@@ -243,7 +243,7 @@ def test_published_suites_are_run_anew_at_each_radius(place, tmp_path):
     ("words", "said"),
     [
         ({"eps": ("8",)}, "8/255 was probably meant"), ({"eps": ("0",)}, "positive"),
-        ({"attacks": ("apgd",)}, "apgd-ce"),
+        ({"attacks": ("sqare",)}, "'square'"),
         ({"eps": ("l2:0.5",)}, "--norm l2"), ({"target": "9"}, "0 to 4"), ({"n": 0}, "--n"),
         ({"norm": ("l2",), "suite": "shao2021"}, "--norm linf"), ({"pixels": "model"}, "--pixels original"),
     ],
