@@ -2,6 +2,7 @@
 
 from vlmkit.cli.options import actions, command
 from vlmkit.core.configs.attack import AttackConfig
+from vlmkit.core.configs.attack_compare import CompareConfig
 
 app = actions("attack")
 
@@ -10,5 +11,13 @@ app = actions("attack")
 def run(config: AttackConfig) -> object:
     """Measure robustness."""
     from vlmkit.core.recipes.attack import run
+
+    return run(config)
+
+
+@command(app, CompareConfig)
+def compare(config: CompareConfig) -> object:
+    """Runs beside one another."""
+    from vlmkit.core.recipes.attack_compare import run
 
     return run(config)

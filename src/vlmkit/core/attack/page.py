@@ -49,8 +49,8 @@ def lead(values: Values) -> str:
     text = [f"Of {counted(hardest['n'], 'image')} the model has {percent(clean)} right as they are, and"]
     text.append(f"{percent(hardest['robust_accuracy'])} at the radius {radius(hardest['eps'])} ({hardest['norm']}).")
     text.append(
-        f"It was asked {number(values['forwards_per_image'], digits=3)} times an image, "
-        f"{number(values['backwards_per_image'], digits=3)} of them for a gradient."
+        f"It was asked {number(values['forwards_per_image'])} times an image, "
+        f"{number(values['backwards_per_image'])} of them for a gradient."
     )
     checked = values["verified"]
     text.append(f"{checked['held']:,} of {checked['claimed']:,} changes hold when they are read back from the files.")
