@@ -76,8 +76,9 @@ def test_what_later_radii_begin_from_lies_within_them_and_each_change_has_its_at
     rounds = SUITES["fast"](found.ball, 5)
     radii, seen = (0.05, 0.15, 0.3), []
 
-    def told(name: str, eps: float, robust: float) -> None:
+    def told(name: str, eps: float, robust: float, done: float) -> None:
         seen.append((name, eps, robust))
+        assert done == len(seen)
         assert bool((found.ball.size(found.board.nearest - found.board.x) <= eps + 1e-6).all())
 
     measure(found, rounds, radii, lanes=16, seed=0, told=told)

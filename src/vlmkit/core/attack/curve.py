@@ -150,12 +150,13 @@ def steps_of(ball: Ball, rounds: Sequence[Round], radii: Sequence[float], *, fre
 
 def measure(
     subject: Subject, rounds: Sequence[Round], radii: Sequence[float], *, lanes: int, seed: int, fresh: bool = False,
-    few: int = FEW, trail: Trail | None = None, told: Callable[[str, float, float], None] | None = None,
+    few: int = FEW, trail: Trail | None = None, told: Callable[[str, float, float, float], None] | None = None,
 ) -> list[Done]:  # fmt: skip
     """Attack at each radius, the largest first, and find how far fooled images can be brought back.
 
     The results are on the board, where `by` is the number of a step of `steps_of`. Of those that withstand, more steps
-    are tried on a `few`. `told` hears the name of a round, the radius and the robust accuracy after it.
+    are tried on a `few`. `told` hears now and then, and after each step, the name of its round, the radius, the robust
+    accuracy, and how many steps are done, a step that is under way in part.
     """
     place = trail.load(subject) if trail else Place()
     steps = steps_of(subject.ball, rounds, radii, fresh=fresh)
@@ -165,7 +166,13 @@ def measure(
             first = number == 0 or step.eps != steps[number - 1].eps
             begin(subject, place, step, radii, first=first, few=few, seed=seed)
         assert place.work is not None
-        pause = (lambda: trail.save(subject, place)) if trail else None
+
+        def pause(number: int = number, name: str = step.one.name) -> None:
+            if trail:
+                trail.save(subject, place)
+            if told:
+                told(name, place.eps, accuracy(subject, place.eps), number + share_of(place.work))
+
         by = -1 if step.one.name in SHORTENING else number
         run(
             step.one.attack, subject.oracle, subject.board, subject.ball, place.work, eps=place.eps, lanes=lanes, by=by,
@@ -177,7 +184,7 @@ def measure(
         place.done.append(Done(step.one.name, place.eps, len(place.work.rows), place.work.fooled, *spent))
         place.work, place.before = None, None
         if told:
-            told(step.one.name, place.eps, float(subject.robust(place.eps).float().mean()))
+            told(step.one.name, place.eps, accuracy(subject, place.eps), number + 1)
     if trail:
         trail.save(subject, place)
     return place.done
@@ -203,6 +210,18 @@ def begin(
     if step.aside:
         place.before = {name: one.clone() for name, one in subject.board.state().items() if name not in COUNTS}
     place.work = work_on(subject, step.one, chosen, place.eps, seed=seed)
+
+
+def accuracy(subject: Subject, eps: float) -> float:
+    """The robust accuracy at a radius, as far as is known."""
+    return float(subject.robust(eps).float().mean())
+
+
+def share_of(work: Work | None) -> float:
+    """How much of a round is done: the share of its images that have left their lanes."""
+    if work is None or not len(work.rows):
+        return 0.0
+    return (work.place - (0 if work.active is None else len(work.active))) / len(work.rows)
 
 
 def telling(subject: Subject, radii: Sequence[float]) -> float:

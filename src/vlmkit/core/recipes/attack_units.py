@@ -76,12 +76,9 @@ def examined(config: AttackConfig, exam: Exam, norm: str, group: np.ndarray, goa
     radii, fresh = config.radii[norm], bool(config.attacks) or config.suite in FRESH
     steps = steps_of(ball, rounds, radii, fresh=fresh)
     share = len(group) / len(exam.pictures.ids)
-    count = 0
 
-    def told(name: str, eps: float, robust: float) -> None:
-        nonlocal count
-        count += 1
-        progress(f"{norm} {eps:.4g} {name}", count, len(steps), "steps", robust=robust)
+    def told(name: str, eps: float, robust: float, done: float) -> None:
+        progress(f"attack in {norm}", round(done, 2), len(steps), f"steps ({name})", eps=eps, robust=robust)
 
     done = measure(
         subject, rounds, radii, lanes=config.batch_size, seed=config.seed, fresh=fresh,
