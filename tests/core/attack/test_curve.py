@@ -83,11 +83,32 @@ def test_what_later_radii_begin_from_lies_within_them_and_each_change_has_its_at
 
     measure(found, rounds, radii, lanes=16, seed=0, told=told)
     names = [one.name for one in rounds]
-    assert [name for name, _, _ in seen] == [*names, *2 * ["shorter", *names], "more-steps", "bisect"]
-    assert seen[-3][2] == found.robust(0.05).float().mean()
+    last = ["more-steps", "nearer", "bisect"]
+    assert [name for name, _, _ in seen] == [*names, "nearer", *2 * ["shorter", *names], *last]
+    assert seen[-4][2] == found.robust(0.05).float().mean()
     fooled = found.board.size.isfinite()
     steps = steps_of(found.ball, rounds, radii)
     for by, size in zip(found.board.by[fooled].tolist(), found.board.size[fooled].tolist(), strict=True):
         eps = steps[by].eps
         assert eps is None or size <= eps + 1e-6
     assert bool((found.board.by[~fooled] == -1).all())
+
+
+def test_the_least_radius_of_a_linear_model_is_found_by_the_whole_curve():
+    draw = torch.Generator().manual_seed(0)
+    w, x = torch.randn(64, generator=draw), 0.4 + 0.2 * torch.rand(30, 1, 8, 8, generator=draw)
+
+    class Plane(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            score = (x - 0.5).flatten(1) @ w
+            return torch.stack([-score / 2, score / 2], 1)
+
+    truth = ((x - 0.5).flatten(1) @ w).abs() / w.abs().sum()
+    y = Plane()(x).argmax(1)
+    found = Subject.of(Oracle(Plane()), x, y, [str(one) for one in range(30)], BALLS["linf"], lanes=16)
+    radii = (0.002, 0.005, 0.01, 0.05)
+    measure(found, SUITES["standard"](found.ball, 2)[:2], radii, lanes=16, seed=0)
+    large = truth > 3e-3  # of less, 1e-4 is below what pixels in float32 resolve
+    assert large.sum() > 10
+    torch.testing.assert_close(found.board.size[large], truth[large], rtol=1e-4, atol=0)
+    assert curve(found, radii) == [int((truth > eps).sum()) for eps in radii]

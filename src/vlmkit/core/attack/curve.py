@@ -1,9 +1,10 @@
 """Robust accuracy over several radii in one run.
 
 The largest radius comes first: an image that withstands it withstands all smaller ones, so only fooled images go on,
-and first by the change that fooled them, shortened. The smallest change found of each image says at which radii it is
-fooled, so the curve cannot rise with the radius. Attacks that are to be judged as they are published (`fresh`) are run
-on all images at each radius instead, and nothing is shortened.
+and first by the change that fooled them, shortened: by steps of FAB from there, and along the line to the image. The
+smallest change found of each image says at which radii it is fooled, so the curve cannot rise with the radius. Attacks
+that are to be judged as they are published (`fresh`) are run on all images at each radius instead, and nothing is
+shortened.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from vlmkit.core.attack.apgd import Apgd
 from vlmkit.core.attack.balls import Ball
 from vlmkit.core.attack.bisect import Bisect
 from vlmkit.core.attack.board import ROUNDING, Board
+from vlmkit.core.attack.fab import Fab
 from vlmkit.core.attack.lanes import Lane, State, Work, run
 from vlmkit.core.attack.losses import margin
 from vlmkit.core.attack.oracle import Oracle
@@ -24,9 +26,10 @@ from vlmkit.core.attack.randomness import keys_of
 from vlmkit.core.attack.suites import Round
 
 Among = Literal["standing", "all", "few", "fooled"]
-FEW = 64  # images on which more steps are tried
+FEW = 32  # images on which more steps are tried
 MORE_STEPS = 200
-SHORTENING = ("shorter", "bisect")  # what they bring nearer was found by another
+NEARER = 12  # steps
+SHORTENING = ("shorter", "nearer", "bisect")  # what they bring nearer was found by another
 COUNTS = ("forwards", "backwards")
 NOISE_ROWS, NOISE_TIMES, LEAST_NOISE, MOST_NOISE = 16, 4.0, 1e-7, 1e-3  # of the largest logit
 
@@ -142,10 +145,23 @@ def steps_of(ball: Ball, rounds: Sequence[Round], radii: Sequence[float], *, fre
         found = [Step(one, eps, "all") for eps in sorted(radii, reverse=True) for one in rounds]
         return [*found, Step(more, None, "few", aside=True)]
     largest, *smaller = sorted(radii, reverse=True)
+    nearer = Step(Round(Fab("nearer", ball, NEARER, warm=True)), largest, "fooled", minimise=True)
     found = [Step(one, largest, "standing") for one in rounds]
+    found += [nearer] if smaller else []
     for eps in smaller:
         found += [Step(one, eps, "standing") for one in (Round(Shorter(ball)), *rounds)]
-    return [*found, Step(more, None, "few"), Step(Round(Bisect()), largest, "fooled", minimise=True)]
+    return [*found, Step(more, None, "few"), nearer, Step(Round(Bisect()), largest, "fooled", minimise=True)]
+    largest, *smaller = sorted(radii, reverse=True)
+    nearer = [
+        Step(Round(one), largest, "fooled", minimise=True) for one in (Fab("nearer", ball, NEARER, warm=True), Bisect())
+    ]
+    found = [Step(one, largest, "standing") for one in rounds]
+    for eps in smaller:
+        found += [
+            *nearer[: eps == smaller[0]],
+            *(Step(one, eps, "standing") for one in (Round(Shorter(ball)), *rounds)),
+        ]
+    return [*found, Step(more, None, "few"), *nearer]
 
 
 def measure(
@@ -239,4 +255,7 @@ def work_on(subject: Subject, one: Round, chosen: Tensor, eps: float, *, seed: i
     """A round over some images (N,)."""
     rows = chosen.nonzero()[:, 0]
     keys = keys_of([subject.ids[row] for row in rows.tolist()], seed=seed, what=f"{one.name} {eps!r}")
-    return Work(rows, subject.order[rows, min(one.rank, subject.order.shape[1] - 1)], keys.to(rows.device))
+    aims = subject.order[rows, min(one.rank, subject.order.shape[1] - 1)]
+    if one.name in SHORTENING and subject.board.goal is None:
+        aims = subject.board.given[rows]
+    return Work(rows, aims, keys.to(rows.device))

@@ -18,7 +18,7 @@ TINY = 1e-8
 
 @dataclass(frozen=True)
 class Fab:
-    """The attack; `warm` begins at the point nearest to fooling the model that is known."""
+    """The attack, from the image; `warm` begins at the smallest change that is known to fool the model."""
 
     name: str
     ball: Ball
@@ -28,7 +28,7 @@ class Fab:
 
     def start(self, lane: Lane) -> State:
         """At the image."""
-        x = lane.nearest.clone() if self.warm else lane.x0.clone()
+        x = lane.fooling.clone() if self.warm else lane.x0.clone()
         return {"x0": lane.x0, "x": x, "done": torch.zeros_like(lane.y)}
 
     def ask(self, state: State) -> Tensor:

@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 from torch import Tensor
 
 from vlmkit.core.attack.board import ROUNDING
-from vlmkit.core.attack.curve import Done, Step, Subject
+from vlmkit.core.attack.curve import SHORTENING, Done, Step, Subject
 from vlmkit.core.attack.losses import at, best_other
 
 WRONG, FOOLED, ROBUST = "clean_wrong", "fooled", "robust"
@@ -122,12 +122,12 @@ def by_attack(done: Sequence[Done], rows: Sequence[Row], right: int) -> dict[str
         entry = found.setdefault(
             one.attack, {"robust_accuracy": None, "forwards_per_image": 0.0, "backwards_per_image": 0.0, "fooled": 0}
         )
-        if one.eps == largest and one.attack not in ("more-steps", "bisect"):
+        if one.eps == largest and one.attack not in ("more-steps", *SHORTENING):
             standing -= one.fooled
             entry["robust_accuracy"] = standing / count
         entry["forwards_per_image"] += one.forwards / count
         entry["backwards_per_image"] += one.backwards / count
-        entry["fooled"] += one.fooled if one.attack != "bisect" else 0
+        entry["fooled"] += 0 if one.attack in ("nearer", "bisect") else one.fooled
     for name, entry in found.items():
         entry["smallest"] = sum(row["attack"] == name for row in rows)
     return found

@@ -104,8 +104,8 @@ def attacks(values: Values) -> str:
     ]  # fmt: skip
     head = ["attack", "left at the largest radius", "fooled", "smallest change", "forwards an image", "backwards"]
     note = (
-        '<p class="dim">In the order they were run, each on what the ones before it left. <code>shorter</code> and '
-        "<code>bisect</code> bring changes that were found nearer to the image.</p>"
+        '<p class="dim">In the order they were run, each on what the ones before it left. <code>shorter</code>, '
+        "<code>nearer</code> and <code>bisect</code> bring changes that were found nearer to the image.</p>"
     )
     return f"<h2>The attacks</h2>{table(head, rows)}{note}"
 

@@ -23,8 +23,8 @@ def run(config: AttackConfig) -> Result:
         return shown(job.stored)
     rounds_of(config.suite, config.attacks, next(iter(BALLS.values())), 2)
     exam = open_exam(config, config.model, config.images)
-    door = exam.model.asked
     given, least = clean(exam, config.batch_size)
+    asked = exam.model.asked
     exam, given, goal = aimed(exam, given, least, config)
     assert exam.model.num_classes is not None
     check_chance(given, exam.pictures.labels, exam.model.num_classes, exam.model.where)
@@ -32,7 +32,7 @@ def run(config: AttackConfig) -> Result:
         return Result({"plan": plan(config, exam)})
     job.begin()
     parts = {norm: examine(config, exam, norm, goal, job.state) for norm in config.radii}
-    return finished(job, config, exam, parts, asked=door + len(exam.pictures.ids))
+    return finished(job, config, exam, parts, asked=asked)
 
 
 def finished(job: Job, config: AttackConfig, exam: Exam, parts: dict[str, list[Part]], *, asked: int) -> Result:
@@ -80,17 +80,25 @@ def steps_told(parts: dict[str, list[Part]]) -> list[Row]:
         {"norm": norm, "eps": one.eps, "attack": one.attack, "tried": one.tried, "fooled": one.fooled}
         for norm, some in parts.items()
         for one in added([part.done for part in some])
-        if one.attack != "bisect"
+        if one.attack not in ("nearer", "bisect")
     ]
 
 
 def clean(exam: Exam, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """The class that the model gives each image as it is, and the one that it holds least likely (N,)."""
+    """The class that the model gives each image as it is, and the one that it holds least likely (N,).
+
+    Raises:
+        InputError: its logits of an image are not finite.
+    """
     given, least = np.zeros((2, len(exam.pictures.ids)), dtype=np.int64)
     for group in units(exam):
-        oracle = exam.oracle(group)
-        x, _, _ = exam.stack(group, exam.device)
-        logits = torch.cat([oracle.logits(some) for some in x.split(batch)])
+        x, _, ids = exam.stack(group, exam.device)
+        with torch.no_grad():
+            logits = torch.cat([exam.model(some) for some in x.split(batch)])
+        wrong = (~logits.isfinite()).any(1).nonzero()[:, 0].tolist()
+        if wrong:
+            what = f"the logits of {len(wrong)} images are not finite, the first is '{ids[wrong[0]]}'"
+            raise InputError(what, where=exam.model.where, fix="check the weights, or leave these images out")
         given[group], least[group] = logits.argmax(1).cpu().numpy(), logits.argmin(1).cpu().numpy()
     return given, least
 
