@@ -2,7 +2,7 @@
 
 The plane of frequencies is that of the orthonormal DCT-II of each channel: row u and column v of images (Y, X) stand
 for u / (2 Y) and v / (2 X) cycles a pixel. A cut-off f parts it in three: low [:f, :f], high [f:, f:] and what is
-left, two L-shaped pieces, mixed. The paper's two masks leave out the mixed band without saying so; here the three add up.
+left, two L-shaped pieces, mixed. The paper's masks leave out the mixed band without saying so; these add up.
 """
 
 from typing import Literal, get_args
