@@ -49,8 +49,8 @@ def hidden(model: Classifier, x: Tensor) -> list[Tensor]:
 
 
 def maps(state: Tensor, height: int, width: int) -> Tensor:
-    """A hidden state (B, C, y, x), or of tokens (B, S, E) of an image as it is seen (height, width), as maps (B, E, y, x).
-    Tokens before those of the image (of classes, registers) are left out."""
+    """A hidden state (B, C, y, x), or of tokens (B, S, E) of an image that is seen at (height, width), as maps
+    (B, E, y, x). Tokens before those of the image (of classes, registers) are left out."""
     if state.ndim == 4:
         return state
     rows, columns = grid(state.shape[1], height, width)
