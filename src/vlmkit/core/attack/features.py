@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from vlmkit.core.attack.bands import dct
-from vlmkit.core.attack.oracle import filled
+from vlmkit.core.attack.oracle import TILE
 from vlmkit.core.errors import InputError
 from vlmkit.core.models.classifier import Classifier
 
@@ -41,11 +41,16 @@ def hidden(model: Classifier, x: Tensor) -> list[Tensor]:
             fix="give a transformers folder, or leave it out",
         )
     with torch.no_grad():
-        found = tower(model.view(filled(x)), output_hidden_states=True)
+        found = tower(model.view(tiled(x)), output_hidden_states=True)
     states = getattr(found, "reshaped_hidden_states", None) or found.hidden_states
     if not states:
         raise InputError("this model gives no hidden states", where=model.where, fix="give another model")
     return [state[: len(x)].float() for state in states]
+
+
+def tiled(x: Tensor) -> Tensor:
+    """Images (B, C, Y, X) with the last one again up to a multiple of TILE, so that no row depends on the others."""
+    return x[torch.arange(-(-len(x) // TILE) * TILE, device=x.device).clamp_max(len(x) - 1)]
 
 
 def maps(state: Tensor, height: int, width: int) -> Tensor:

@@ -15,11 +15,13 @@ from vlmkit.core.attack.oracle import Oracle
 
 
 def transfers(
-    oracles: Sequence[Oracle], x: Tensor, y: Tensor, ids: Sequence[str], attack: Attack, *, eps: float, lanes: int,
-    seed: int,
+    oracles: Sequence[Oracle], x: Tensor, labels: Sequence[Tensor], ids: Sequence[str], attack: Attack, *, eps: float,
+    lanes: int, seed: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
     """For each source model the points at which an attack on it ends (N, C, Y, X), and which of them each model has
-    right (k, N). Its own row is its white-box accuracy; the paper gives 100 (1 - accuracy)."""
-    for source in oracles:
-        points = ends(attack, source, x, y, ids, eps=eps, lanes=lanes, seed=seed)
-        yield points, torch.stack([right(target, points, y, lanes=lanes) for target in oracles])
+    right (k, N); images x (N, C, Y, X) are the same for all, labels (N,) are each model's own, for classes may be in
+    another order. Its own row is its white-box accuracy; the paper gives 100 (1 - accuracy)."""
+    for source, y in zip(oracles, labels, strict=True):
+        points = ends(attack, source, x, y, ids, eps=eps, lanes=lanes, seed=seed).last
+        judged = [right(target, points, own, lanes=lanes) for target, own in zip(oracles, labels, strict=True)]
+        yield points, torch.stack(judged)
