@@ -5,6 +5,7 @@ k models are attacked once each, not once for each of k^2 pairs.
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,3 +26,11 @@ def transfers(
         points = ends(attack, source, x, y, ids, eps=eps, lanes=lanes, seed=seed).last
         judged = [right(target, points, own, lanes=lanes) for target, own in zip(oracles, labels, strict=True)]
         yield points, torch.stack(judged)
+
+
+def carried(right: np.ndarray, clean: np.ndarray, source: int, target: int) -> float | None:
+    """Of the images that an attack on a source fools, and that both have right as they are, the share that fools the
+    target too: from which are right under that attack (k, N) and as they are (k, N). None where there is no such image.
+    """
+    asked = clean[source] & clean[target] & ~right[source]
+    return float((~right[target])[asked].mean()) if asked.any() else None
