@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 WIDTH, HEIGHT = 6.5, 3.8  # inches
 CELL, EDGE = 0.75, 1.9  # inches of a matrix's cell, and of what is around
@@ -41,6 +42,8 @@ def lines(
         if line.low is not None and line.high is not None:
             low, high = (times * np.array(ends, dtype=float) for ends in (line.low, line.high))
             axes.fill_between(line.x, low, high, color=colour, alpha=0.12, linewidth=0)
+    if all(float(x).is_integer() for line in some for x in line.x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if percents:
         axes.set_ylim(-2, 102)
     if log:

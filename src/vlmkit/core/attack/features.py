@@ -17,12 +17,13 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from vlmkit.core.attack.bands import dct
-from vlmkit.core.attack.oracle import TILE
+from vlmkit.core.attack.oracle import TILE, filled
 from vlmkit.core.errors import InputError
 from vlmkit.core.models.classifier import Classifier
 
 EARLY = 1  # of the hidden states: 0 is what the first block is given
 TINY = 1e-12
+GAP, BLUE = 4, (11, 92, 173)  # between maps
 
 
 def hidden(model: Classifier, x: Tensor) -> list[Tensor]:
@@ -41,16 +42,11 @@ def hidden(model: Classifier, x: Tensor) -> list[Tensor]:
             fix="give a transformers folder, or leave it out",
         )
     with torch.no_grad():
-        found = tower(model.view(tiled(x)), output_hidden_states=True)
+        found = tower(model.view(filled(x, TILE)), output_hidden_states=True)
     states = getattr(found, "reshaped_hidden_states", None) or found.hidden_states
     if not states:
         raise InputError("this model gives no hidden states", where=model.where, fix="give another model")
     return [state[: len(x)].float() for state in states]
-
-
-def tiled(x: Tensor) -> Tensor:
-    """Images (B, C, Y, X) with the last one again up to a multiple of TILE, so that no row depends on the others."""
-    return x[torch.arange(-(-len(x) // TILE) * TILE, device=x.device).clamp_max(len(x) - 1)]
 
 
 def maps(state: Tensor, height: int, width: int) -> Tensor:
@@ -76,15 +72,16 @@ def grid(tokens: int, height: int, width: int) -> tuple[int, int]:
 
 def low_share(features: Tensor) -> tuple[Tensor, float]:
     """The share of frequencies below half of the highest on both axes in the energy of maps (B, C, y, x), their means
-    left out: float64 (B,), NaN where there is no energy; and the share that white noise would have (NaN for one pixel).
-    """
+    left out: float64 (B,), and the share that white noise would have; NaN where there is no energy, or no such
+    frequency (maps of 2 by 2 pixels, or fewer)."""
     rows, columns = features.shape[2:]
     energy = (dct(features) ** 2).sum(1)
     energy[:, 0, 0] = 0
     low = energy[:, : -(-rows // 2), : -(-columns // 2)].sum((1, 2))
-    places = rows * columns - 1
-    white = (-(-rows // 2) * -(-columns // 2) - 1) / places if places else float("nan")
-    return low / energy.sum((1, 2)), white
+    count = -(-rows // 2) * -(-columns // 2) - 1
+    if not count:
+        return torch.full_like(low, torch.nan), float("nan")
+    return low / energy.sum((1, 2)), count / (rows * columns - 1)
 
 
 @dataclass(frozen=True)
@@ -129,9 +126,9 @@ def joined(some: Sequence[Layer]) -> Layer:
     return Layer(shares, first.white, drifts, first.rows, first.columns)
 
 
-def mosaic(features: Tensor, *, most: int = 64, side: int = 56) -> np.ndarray:
-    """The first channels of maps (C, y, x) beside one another, uint8 (Y, X): each from black, its least value, to
-    white, its largest, with at least `side` pixels a map, and grey lines between."""
+def mosaic(features: Tensor, *, most: int = 36, side: int = 48) -> np.ndarray:
+    """The first channels of maps (C, y, x) beside one another, uint8 (Y, X, 3): each from black, its least value, to
+    white, its largest, with at least `side` pixels a map, and blue lines between."""
     channels = features[:most].cpu().double()
     low, high = channels.amin((1, 2), keepdim=True), channels.amax((1, 2), keepdim=True)
     scaled = (channels - low) / (high - low).clamp_min(TINY) * 255
@@ -139,11 +136,11 @@ def mosaic(features: Tensor, *, most: int = 64, side: int = 56) -> np.ndarray:
     tiles = scaled.round().to(torch.uint8).numpy().repeat(zoom, 1).repeat(zoom, 2)
     across = int(np.ceil(len(tiles) ** 0.5))
     down = -(-len(tiles) // across)
-    height, width = tiles.shape[1] + 2, tiles.shape[2] + 2
-    page = np.full((down * height + 2, across * width + 2), 128, dtype=np.uint8)
+    height, width = tiles.shape[1] + GAP, tiles.shape[2] + GAP
+    page = np.full((down * height + GAP, across * width + GAP, 3), BLUE, dtype=np.uint8)
     for number, tile in enumerate(tiles):
         row, column = divmod(number, across)
-        page[row * height + 2 : (row + 1) * height, column * width + 2 : (column + 1) * width] = tile
+        page[row * height + GAP : (row + 1) * height, column * width + GAP : (column + 1) * width] = tile[..., None]
     return page
 
 

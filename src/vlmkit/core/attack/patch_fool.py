@@ -24,9 +24,9 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from vlmkit.core.attack.balls import boxed, wide
-from vlmkit.core.attack.features import grid, tiled
+from vlmkit.core.attack.features import grid
 from vlmkit.core.attack.losses import margin
-from vlmkit.core.attack.oracle import Oracle
+from vlmkit.core.attack.oracle import TILE, Oracle, filled
 from vlmkit.core.attack.randomness import uniform
 from vlmkit.core.errors import InputError
 from vlmkit.core.models.attention import recorded
@@ -106,7 +106,7 @@ def judged(model: Classifier, points: Tensor, y: Tensor, *, lanes: int) -> Tenso
 
 def ascent(model: Classifier, x: Tensor, y: Tensor, patches: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Logits (B, V), and the gradient (B, C, Y, X) of cross-entropy with what the attention adds to it."""
-    whole = tiled(x).detach().requires_grad_()
+    whole = filled(x, TILE).detach().requires_grad_()
     logits, weights = attention(model, whole, count)
     raised = cross_entropy(logits[: len(x)], y, reduction="sum")
     (gradient,) = torch.autograd.grad(raised, whole, retain_graph=True)
@@ -146,7 +146,7 @@ def attention(model: Classifier, x: Tensor, count: int | None = None) -> tuple[T
 def most_attended(model: Classifier, x: Tensor, num_patches: int) -> tuple[Tensor, int, int]:
     """The patches (B, k) that the tokens attend to most on the mean, and how many rows and columns there are."""
     with torch.no_grad():
-        _, weights = attention(model, tiled(x))
+        _, weights = attention(model, filled(x, TILE))
         height, width = model.view(x[:1]).shape[2:]
     layer = weights[min(SELECT, len(weights) - 1)][: len(x)]
     rows, columns = grid(layer.shape[-1], height, width)

@@ -118,7 +118,7 @@ def feature_maps(
             assert isinstance(data, bytes)
             write_bytes(job.folder / files[-1], data)
             cells.append(
-                f'<img alt="{what}" style="width:17rem; max-width:none" src="data:image/png;base64,{b64(data)}">'
+                f'<img alt="{what}" style="width:18rem; max-width:none; image-rendering:pixelated" src="data:image/png;base64,{b64(data)}">'
             )
         shown_ = [picture_of(exam.pictures.pixels[place], "clean"), picture_of(held["points"][at].numpy(), "attacked")]
         rows.append([plain(exam.pictures.ids[place], most=24), "<br>".join(shown_), *cells])
