@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.randomness import keys_of
 from vlmkit.core.attack.smoothing import ABSTAINS, certified_right, certify, largest, lower_bound, radius_of
-from vlmkit.core.errors import RunError
+from vlmkit.core.errors import InputError
 
 SHAPE = (1, 2, 3)
 
@@ -88,7 +88,7 @@ def test_a_denoiser_is_part_of_the_classifier():
     assert plain.radius < 0.1
     assert still.votes == 1000
     assert still.radius == largest(0.25, 1000, 0.001)
-    with pytest.raises(RunError, match="the denoiser gives"):
+    with pytest.raises(InputError, match="the denoiser gives"):
         certify(Oracle(model), x, key, sigma=0.25, denoiser=lambda noisy: noisy[:, :, :1])
 
 

@@ -5,6 +5,7 @@ for u / (2 Y) and v / (2 X) cycles a pixel. A cut-off f parts it in three: low [
 left, two L-shaped pieces, mixed. The paper's masks leave out the mixed band without saying so; these add up.
 """
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
@@ -32,6 +33,7 @@ def inverse(coefficients: Tensor) -> Tensor:
     return down.T @ coefficients @ across
 
 
+@lru_cache(maxsize=16)
 def basis(size: int, device: torch.device) -> Tensor:
     """The orthonormal DCT-II (size, size): a row a frequency."""
     places = torch.arange(size, device=device, dtype=torch.float64)
@@ -45,6 +47,7 @@ def cutoff_of(height: int, width: int) -> int:
     return max(1, round(min(height, width) / SHARE))
 
 
+@lru_cache(maxsize=64)
 def mask(height: int, width: int, band: Band, cutoff: int, device: torch.device | None = None) -> Tensor:
     """Which coefficients (Y, X) a band holds."""
     down, across = (torch.arange(size, device=device) < cutoff for size in (height, width))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.randomness import normal
-from vlmkit.core.errors import RunError
+from vlmkit.core.errors import InputError
 
 ABSTAINS = -1
 
@@ -88,7 +88,7 @@ def denoised(denoiser: Callable[[Tensor], Tensor], noisy: Tensor) -> Tensor:
         clean = denoiser(noisy)
     if not isinstance(clean, Tensor) or clean.shape != noisy.shape:
         given = tuple(clean.shape) if isinstance(clean, Tensor) else type(clean).__name__
-        raise RunError(
+        raise InputError(
             f"the denoiser gives {given} for {tuple(noisy.shape)}", where="--denoiser", fix="return pixels (B, C, Y, X)"
         )
     return clean

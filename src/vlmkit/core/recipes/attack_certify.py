@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.randomness import keys_of
@@ -53,6 +53,8 @@ def open_denoiser(config: AttackCertifyConfig, exam: Exam) -> Callable[[Tensor],
     if word is None:
         return None
     loaded = load_function(word, exam.device, torch.float32)
+    if isinstance(loaded, nn.Module):
+        loaded.eval()
 
     def denoise(noisy: Tensor) -> Tensor:
         with Blame(word, f"given pixels {tuple(noisy.shape)}"):

@@ -19,6 +19,7 @@ from vlmkit.core.io.job import Job, Result
 from vlmkit.core.recipes.attack_parts import Exam
 from vlmkit.core.recipes.attack_study import chart, logs_of, publish
 
+SMALL = "width:18rem; max-width:none; image-rendering:pixelated"
 NOTE = (
     "The share of low frequencies is that of frequencies below half of the highest on both axes, without the mean; "
     "beside it, that of white noise on maps of this size. It compares only between maps of like sizes."
@@ -117,9 +118,7 @@ def feature_maps(
             data = encode(page, what)["bytes"]
             assert isinstance(data, bytes)
             write_bytes(job.folder / files[-1], data)
-            cells.append(
-                f'<img alt="{what}" style="width:18rem; max-width:none; image-rendering:pixelated" src="data:image/png;base64,{b64(data)}">'
-            )
+            cells.append(f'<img alt="{what}" style="{SMALL}" src="data:image/png;base64,{b64(data)}">')
         shown_ = [picture_of(exam.pictures.pixels[place], "clean"), picture_of(held["points"][at].numpy(), "attacked")]
         rows.append([plain(exam.pictures.ids[place], most=24), "<br>".join(shown_), *cells])
     if not rows:
