@@ -18,8 +18,8 @@ from vlmkit.core.io.job import Job, Result, open_job
 from vlmkit.core.io.progress import progress
 from vlmkit.core.io.tables import write_table
 from vlmkit.core.recipes.attack_features_page import shown, write_page
-from vlmkit.core.recipes.attack_parts import Exam, code_of, open_exam
-from vlmkit.core.recipes.attack_study import ATTACKS, TABLE, clean_right, kept, names_of, pieces
+from vlmkit.core.recipes.attack_parts import Exam, code_of
+from vlmkit.core.recipes.attack_study import ATTACKS, TABLE, clean_right, kept, names_of, open_exams, pieces
 
 Piece = tuple[np.ndarray, dict[str, Tensor]]
 
@@ -29,7 +29,7 @@ def run(config: AttackFeaturesConfig) -> Result:
     job = open_job(config, code=code_of(config.models))
     if job.stored:
         return shown(job.stored)
-    exams = [open_exam(config, word, config.images) for word in config.models]
+    exams = open_exams(config, config.models, config.images)
     for exam in exams:
         check_layer(exam, config.layer)
     names = names_of(config.models)

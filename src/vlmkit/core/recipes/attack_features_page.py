@@ -19,7 +19,7 @@ from vlmkit.core.io.job import Job, Result
 from vlmkit.core.recipes.attack_parts import Exam
 from vlmkit.core.recipes.attack_study import chart, logs_of, publish
 
-SMALL = "width:18rem; max-width:none; image-rendering:pixelated"
+SMALL = "width:15rem; max-width:none; image-rendering:pixelated"
 NOTE = (
     "The share of low frequencies is that of frequencies below half of the highest on both axes, without the mean; "
     "beside it, that of white noise on maps of this size. It compares only between maps of like sizes."

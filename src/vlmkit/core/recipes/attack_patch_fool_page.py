@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from vlmkit.core.attack.page import picture_of
+from vlmkit.core.attack.page import named, picture_of
 from vlmkit.core.attack.shares import spread
 from vlmkit.core.io.html import number, percent, plain, table
 from vlmkit.core.io.job import Job, Result
@@ -37,7 +37,8 @@ def write_page(
         for at, place in enumerate(group.tolist()):
             if len(rows) < SHOWN and clean[place] and fooled[place]:
                 image, name = exam.pictures.pixels[place], exam.pictures.ids[place]
-                told = f"{exam.pictures.labels[place]}, then {int(part['prediction'][at])}"
+                before, after = int(exam.pictures.labels[place]), int(part["prediction"][at])
+                told = f"{named(before, exam.names)}, then {named(after, exam.names)}"
                 cells = [picture_of(image, name), picture_of(image + part["change"][at].numpy(), name)]
                 rows.append([plain(name, most=24), *cells, told, number(int(part["steps"][at]))])
     last = values["patched"][-1]

@@ -1,6 +1,7 @@
 """What the studies of `vlmkit attack` share: images in pieces, pieces kept on the disk, shares, charts and the page."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from vlmkit.core.attack.losses import ce
 from vlmkit.core.attack.page import Origin, provenance
 from vlmkit.core.attack.steps import Steps
 from vlmkit.core.configs.attack import Examining
+from vlmkit.core.io.artifacts import find
 from vlmkit.core.io.files import write_bytes, write_text
 from vlmkit.core.io.html import document, plain
 from vlmkit.core.io.job import Job, versions
 from vlmkit.core.io.plots import PNG, SVG, saved
 from vlmkit.core.io.tensors import load_tensors, save_tensors
+from vlmkit.core.models.load import read_config
 from vlmkit.core.recipes.attack import clean
-from vlmkit.core.recipes.attack_parts import Exam, check_chance
+from vlmkit.core.recipes.attack_parts import Exam, check_chance, open_exam
 
 PIECE = 4  # batches that are kept on the disk together
 TABLE, CHANGES, PAGE = "part-00000.parquet", "deltas.safetensors", "report.html"
@@ -27,6 +30,21 @@ ATTACKS: dict[str, Callable[[Ball], Steps]] = {
     "pgd": lambda ball: Steps("pgd-40", ball, ce, 40, 1 / 30),
     "fgsm": lambda ball: Steps("fgsm", ball, ce, 1, 1.0, random_start=False),
 }
+
+
+def open_exams(config: Examining, words: Sequence[str], images: Path) -> list[Exam]:
+    """Several models with the same images; names of classes are for those models that have none of their own."""
+    bare = replace(config, classes=None)
+    return [open_exam(bare if has_head(word) else config, word, images) for word in words]
+
+
+def has_head(word: str) -> bool:
+    """Whether a model is a transformers folder with a head for its own classes."""
+    folder = Path(word)
+    if not folder.is_dir():
+        return False
+    config = read_config(find(folder, "model"))
+    return any("ForImageClassification" in name for name in config.architectures or [])
 
 
 def clean_right(exam: Exam, batch: int) -> np.ndarray:

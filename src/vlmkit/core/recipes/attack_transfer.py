@@ -14,8 +14,8 @@ from vlmkit.core.io.job import Job, Result, open_job
 from vlmkit.core.io.progress import progress
 from vlmkit.core.io.tables import write_table
 from vlmkit.core.io.tensors import save_tensors
-from vlmkit.core.recipes.attack_parts import Exam, code_of, open_exam
-from vlmkit.core.recipes.attack_study import ATTACKS, TABLE, clean_right, kept, logs_of, names_of, pieces
+from vlmkit.core.recipes.attack_parts import Exam, code_of
+from vlmkit.core.recipes.attack_study import ATTACKS, TABLE, clean_right, kept, logs_of, names_of, open_exams, pieces
 from vlmkit.core.recipes.attack_transfer_page import shown, write_page
 
 SHOWN = 4
@@ -26,7 +26,7 @@ def run(config: AttackTransferConfig) -> Result:
     job = open_job(config, code=code_of(config.models))
     if job.stored:
         return shown(job.stored)
-    exams = [open_exam(config, word, config.images) for word in config.models]
+    exams = open_exams(config, config.models, config.images)
     names = names_of(config.models)
     clean = np.stack([clean_right(exam, config.batch_size) for exam in exams])
     if config.dry_run:
