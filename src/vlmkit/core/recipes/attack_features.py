@@ -19,7 +19,7 @@ from vlmkit.core.io.progress import progress
 from vlmkit.core.io.tables import write_table
 from vlmkit.core.recipes.attack_features_page import shown, write_page
 from vlmkit.core.recipes.attack_parts import Exam, code_of
-from vlmkit.core.recipes.attack_study import ATTACKS, TABLE, clean_right, kept, names_of, open_exams, pieces
+from vlmkit.core.recipes.attack_study import ATTACKS, TABLE, clean_right, kept, names_of, open_exams, oracle_of, pieces
 
 Piece = tuple[np.ndarray, dict[str, Tensor]]
 
@@ -71,7 +71,7 @@ def piece(job: Job, config: AttackFeaturesConfig, exam: Exam, group: np.ndarray,
     (eps,), ball = config.radii, BALLS[config.norm]
 
     def make() -> dict[str, Tensor]:
-        oracle, (x, y, ids) = exam.oracle(group), exam.stack(group, exam.device)
+        oracle, (x, y, ids) = oracle_of(exam, group), exam.stack(group, exam.device)
         how: dict[str, Any] = {"lanes": config.batch_size, "seed": config.seed}
         points = ends(ATTACKS[config.attack](ball), oracle, x, y, ids, eps=eps, **how).last
         some = layers(exam.model, x, points, lanes=config.batch_size)

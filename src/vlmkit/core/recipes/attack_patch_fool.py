@@ -17,7 +17,7 @@ from vlmkit.core.io.tables import write_table
 from vlmkit.core.io.tensors import save_tensors
 from vlmkit.core.recipes.attack_parts import Exam, open_exam
 from vlmkit.core.recipes.attack_patch_fool_page import shown, write_page
-from vlmkit.core.recipes.attack_study import CHANGES, PAGE, TABLE, clean_right, kept, pieces
+from vlmkit.core.recipes.attack_study import CHANGES, PAGE, TABLE, clean_right, kept, oracle_of, pieces
 
 Piece = tuple[np.ndarray, dict[str, Tensor]]
 
@@ -71,7 +71,7 @@ def piece(
                 found.patches.cpu(), found.fooled.cpu(), found.steps.cpu()
             )  # fmt: skip
             made["change"][at] = (found.points - x[right]).cpu()
-        oracle = exam.oracle(group)
+        oracle = oracle_of(exam, group)
         seen = (x + made["change"].to(x.device)).clamp(0, 1).split(config.batch_size)
         made["prediction"] = torch.cat([oracle.logits(some).argmax(1) for some in seen]).cpu()
         made["fooled"] &= made["prediction"] != y.cpu()

@@ -19,7 +19,7 @@ from vlmkit.core.io.tables import write_table
 from vlmkit.core.io.tensors import save_tensors
 from vlmkit.core.recipes.attack_parts import Exam, code_of, open_exam
 from vlmkit.core.recipes.attack_spectrum_page import write_page
-from vlmkit.core.recipes.attack_study import ATTACKS, CHANGES, TABLE, clean_right, kept, pieces
+from vlmkit.core.recipes.attack_study import ATTACKS, CHANGES, TABLE, clean_right, kept, oracle_of, pieces
 
 Piece = tuple[np.ndarray, dict[str, Tensor]]
 
@@ -69,7 +69,7 @@ def piece(
     ball = BALLS[config.norm]
 
     def make() -> dict[str, Tensor]:
-        oracle, (x, y, ids) = exam.oracle(group), exam.stack(group, exam.device)
+        oracle, (x, y, ids) = oracle_of(exam, group), exam.stack(group, exam.device)
         how: dict[str, Any] = {"eps": eps, "cutoff": cuts[group[0]], "lanes": config.batch_size, "seed": config.seed}
         made = spectrum(oracle, x, y, ids, ATTACKS[config.attack](ball), **how)
         return made | (confined(oracle, x, y, ids, ball, **how) if config.confined else {})
@@ -84,7 +84,7 @@ def without(
 
     def make() -> dict[str, Tensor]:
         x, y, _ = exam.stack(group, exam.device)
-        found = right_without(exam.oracle(group), x, y, cuts[group[0]], lanes=config.batch_size)
+        found = right_without(oracle_of(exam, group), x, y, cuts[group[0]], lanes=config.batch_size)
         return {str(band): one for band, one in found.items()}
 
     return kept(job.state / f"{number}-images.safetensors", make)

@@ -13,7 +13,7 @@ from vlmkit.core.attack.spectrum import Parts
 from vlmkit.core.io.html import percent, plain, table
 from vlmkit.core.io.job import Job
 from vlmkit.core.recipes.attack_parts import Exam
-from vlmkit.core.recipes.attack_study import chart, largest_group, logs_of, publish
+from vlmkit.core.recipes.attack_study import chart, commonest, logs_of, publish
 
 SHOWN = 6
 PLANE = (
@@ -27,7 +27,7 @@ def write_page(job: Job, exam: Exam, values: dict[str, Any], found: Mapping[floa
     names = list(dict.fromkeys(one["change"] for one in values["bands"]))
     drawn = [line_of(values, name) for name in names if not name.startswith("without")]
     rings = [ring_line(one) for one in values["radial"]]
-    shape = exam.pictures.pixels[next(largest_group(exam))].shape
+    shape = exam.pictures.pixels[commonest(exam)].shape
     planes = [one["plane"] for _, one in found[largest] if one["change"].shape[1:] == shape]
     cutoff = values["cutoff"] or cutoff_of(*shape[1:])
     bands = partial(lines, drawn, title="Images right with a band of the change", across="radius", up="percent")
@@ -108,7 +108,7 @@ def image_table(values: dict[str, Any]) -> str:
 
 def examples(exam: Exam, parts: Parts, cutoff: int) -> str:
     """Some images with their changes and the bands of these."""
-    shape = exam.pictures.pixels[next(largest_group(exam))].shape
+    shape = exam.pictures.pixels[commonest(exam)].shape
     group, held = next((group, one) for group, one in parts if one["change"].shape[1:] == shape)
     rows = []
     for at, place in enumerate(group.tolist()[:SHOWN]):

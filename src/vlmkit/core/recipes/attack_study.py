@@ -1,6 +1,6 @@
 """What the studies of `vlmkit attack` share: images in pieces, pieces kept on the disk, shares, charts and the page."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vlmkit.core.attack.balls import Ball
 from vlmkit.core.attack.losses import ce
+from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.page import Origin, provenance
 from vlmkit.core.attack.steps import Steps
 from vlmkit.core.configs.attack import Examining
@@ -66,6 +67,17 @@ def pieces(exam: Exam, config: Examining) -> list[np.ndarray]:
     return [group[start : start + rows] for group in exam.groups for start in range(0, len(group), rows)]
 
 
+def oracle_of(exam: Exam, piece: np.ndarray) -> Oracle:
+    """The model, to be asked about a piece; of a piece of one image as it is of any other of that shape, so that where
+    the pieces end changes no bit."""
+    return exam.oracle(next(group for group in exam.groups if piece[0] in group))
+
+
+def commonest(exam: Exam) -> int:
+    """The place of the first image of the commonest shape."""
+    return int(max(exam.groups, key=len)[0])
+
+
 def kept(place: Path, make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Tensors that an earlier run has left, or that are made now and left for a later one."""
     if not place.is_file():
@@ -109,8 +121,3 @@ def without_folders(value: object) -> object:
 def logs_of(*charts: str) -> list[str]:
     """The files that are no data."""
     return [PAGE, *(f"{name}.{ending}" for name in charts for ending in ("svg", "png"))]
-
-
-def largest_group(exam: Exam) -> Iterator[int]:
-    """Places of images of the commonest shape, in order."""
-    yield from (int(place) for place in max(exam.groups, key=len))

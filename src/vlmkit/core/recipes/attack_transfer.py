@@ -15,7 +15,17 @@ from vlmkit.core.io.progress import progress
 from vlmkit.core.io.tables import write_table
 from vlmkit.core.io.tensors import save_tensors
 from vlmkit.core.recipes.attack_parts import Exam, code_of
-from vlmkit.core.recipes.attack_study import ATTACKS, TABLE, clean_right, kept, logs_of, names_of, open_exams, pieces
+from vlmkit.core.recipes.attack_study import (
+    ATTACKS,
+    TABLE,
+    clean_right,
+    kept,
+    logs_of,
+    names_of,
+    open_exams,
+    oracle_of,
+    pieces,
+)
 from vlmkit.core.recipes.attack_transfer_page import shown, write_page
 
 SHOWN = 4
@@ -55,7 +65,7 @@ def piece(
     """A piece of the images at a radius: `right` (k, k, N), and the first of the points (k, n, C, Y, X)."""
 
     def make() -> dict[str, Tensor]:
-        oracles = [exam.oracle(group) for exam in exams]
+        oracles = [oracle_of(exam, group) for exam in exams]
         stacks = [exam.stack(group, exam.device) for exam in exams]
         x, _, ids = stacks[0]
         attack = ATTACKS[config.attack](BALLS[config.norm])
