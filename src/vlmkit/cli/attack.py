@@ -1,5 +1,6 @@
 """`vlmkit attack`: how robust image classifiers are."""
 
+from vlmkit.cli.attack_studies import add_studies
 from vlmkit.cli.options import actions, command
 from vlmkit.core.configs.attack import AttackConfig
 from vlmkit.core.configs.attack_compare import CompareConfig
@@ -21,3 +22,6 @@ def compare(config: CompareConfig) -> object:
     from vlmkit.core.recipes.attack_compare import run
 
     return run(config)
+
+
+add_studies(app)

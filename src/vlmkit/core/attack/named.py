@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from vlmkit.core.attack.apgd import Apgd
 from vlmkit.core.attack.balls import Ball
+from vlmkit.core.attack.confined import Confined
 from vlmkit.core.attack.fab import Fab
 from vlmkit.core.attack.fmn import Fmn
 from vlmkit.core.attack.losses import ce, dlr, dlr_to, margin, pma
@@ -23,6 +24,8 @@ def ranks(classes: int) -> range:
 ATTACKS: dict[str, Rounds] = {
     "fgsm": lambda ball, _: [Round(Steps("fgsm", ball, ce, 1, 1.0, random_start=False, last=True))],
     "pgd": lambda ball, _: [Round(Steps("pgd", ball, ce, 40, 0.1))],
+    "pgd-low": lambda ball, _: [Round(Confined("pgd-low", ball, ce, "low"))],
+    "pgd-high": lambda ball, _: [Round(Confined("pgd-high", ball, ce, "high"))],
     "mi-fgsm": lambda ball, _: [Round(Steps("mi-fgsm", ball, ce, 10, 0.1, random_start=False, momentum=1.0))],
     "apgd-ce": lambda ball, _: [Round(Apgd("apgd-ce", ball, ce))],
     "apgd-dlr": lambda ball, _: [Round(Apgd("apgd-dlr", ball, dlr))],

@@ -6,7 +6,7 @@ A column that is null throughout passes for any type, and a number passes for a 
 import pyarrow as pa
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-TEXT, INT, REAL = pa.string(), pa.int64(), pa.float64()
+TEXT, INT, REAL, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 MATCH = pa.struct([("item", INT), ("id", TEXT), ("kind", TEXT), ("value", REAL), ("text", TEXT)])
 
 SCHEMAS: dict[str, pa.Schema] = {
@@ -45,6 +45,37 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("id", TEXT), ("label", INT), ("clean_prediction", INT), ("status", TEXT), ("norm", TEXT),
             ("radius_low", REAL), ("radius_high", REAL), ("attack", TEXT), ("target", INT), ("prediction", INT),
             ("queries", INT), ("gradients", INT), ("tensor", TEXT), ("row", INT),
+        ]
+    ),
+    "spectrum": pa.schema(
+        [
+            ("id", TEXT), ("label", INT), ("norm", TEXT), ("eps", REAL), ("cutoff", INT), ("size", REAL),
+            ("right_all", FLAG), ("right_low", FLAG), ("right_mixed", FLAG), ("right_high", FLAG),
+            ("energy_low", REAL), ("energy_mixed", REAL), ("energy_high", REAL),
+        ]
+    ),
+    "transfer": pa.schema(
+        [
+            ("source", TEXT), ("target", TEXT), ("norm", TEXT), ("eps", REAL), ("accuracy", REAL), ("low", REAL),
+            ("high", REAL), ("n", INT), ("carried", REAL),
+        ]
+    ),
+    "features": pa.schema(
+        [
+            ("model", TEXT), ("layer", INT), ("id", TEXT), ("low_share", REAL), ("drift", REAL),
+            ("robust", FLAG),
+        ]
+    ),
+    "certified": pa.schema(
+        [
+            ("id", TEXT), ("label", INT), ("sigma", REAL), ("prediction", INT), ("radius", REAL), ("votes", INT),
+            ("samples", INT), ("p_lower", REAL),
+        ]
+    ),
+    "patched": pa.schema(
+        [
+            ("id", TEXT), ("label", INT), ("count", INT), ("status", TEXT), ("patches", pa.list_(INT)), ("steps", INT),
+            ("prediction", INT), ("row", INT),
         ]
     ),
     "frontier": pa.schema([("C", REAL), ("N", REAL), ("D", REAL), ("M", REAL), ("loss", REAL)]),

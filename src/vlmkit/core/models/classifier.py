@@ -66,16 +66,19 @@ class Classifier(nn.Module):
         dims("B C Y X", pixels=pixels)
         self.asked += len(pixels)
         given = f"given pixels {tuple(pixels.shape)}"
-        pixels = self._repeated(pixels).to(torch.float64 if self.dtype == torch.float64 else torch.float32)
-        if self.prepare is not None:
-            pixels = self.prepare(pixels)
+        values = self.view(pixels)
         with Blame(self.where, given):
-            found = self.compute(pixels.to(self.dtype))
+            found = self.compute(values)
         logits = self._logits(found, len(pixels))
         if not self.answered:
             self._check_finite(logits)
             self.num_classes, self.answered = logits.shape[1], True
         return logits.float()
+
+    def view(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, C, Y, X) in [0, 1] as the model is given them: resized, cropped, normalised."""
+        pixels = self._repeated(pixels).to(torch.float64 if self.dtype == torch.float64 else torch.float32)
+        return (pixels if self.prepare is None else self.prepare(pixels)).to(self.dtype)
 
     def probe(self, pixels: Tensor) -> None:
         """Refuse a model that will not do, by what it makes of a few images (B, C, Y, X).
