@@ -12,11 +12,20 @@ import typing
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import typer
+from safetensors.torch import save_file
+from sklearn.datasets import load_digits
+from torch.nn.functional import interpolate
+from transformers import CLIPConfig, CLIPModel
 
 from vlmkit.cli.app import COMMANDS
 from vlmkit.core.configs.fields import Action
+from vlmkit.core.io.images import encode
+from vlmkit.core.io.tables import write_table
+from vlmkit.core.samples.classifiers import preprocessor, train_classifier
 
 ROOT = Path(__file__).parents[1]
 SMALLER = [  # so that an example takes seconds: fewer tokens, fewer processes; every other word stays
@@ -30,7 +39,29 @@ SMALLER = [  # so that an example takes seconds: fewer tokens, fewer processes; 
     (r"--batch-size \d+", "--batch-size 4"),
     (r"--device cuda\S*", "--device cpu"),
     (r"--dtype bfloat16", "--dtype float32"),
+    (r"attack (vit|net\S+|clip) (\S+) (?!.*(suite|attacks))", r"attack \1 \2 --suite fast "),
+    (r"--suite autoattack", "--suite fast"),
+    (r"--attacks \S+", "--attacks apgd-ce"),
+    (r"--cutoff \d+", "--cutoff 3"),
+    (r"attack certify", "attack certify --samples 60 --alpha 0.01 --n0 10"),
+    (r"(attack (?!compare).*) --out", r"\1 --n 16 --out"),
 ]
+NET = """
+from transformers import AutoModelForImageClassification
+from torch import nn
+from torch.nn.functional import interpolate
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = AutoModelForImageClassification.from_pretrained("vit")
+
+    def forward(self, x):
+        return self.inner(2 * interpolate(x, (24, 24), mode="bilinear") - 1).logits
+
+def load():
+    return Net()
+"""
 SMALLER_BY_DEFAULT = {"VLMKIT_BATCH_SIZE": "4"}
 
 
@@ -113,6 +144,9 @@ def fill(root, vlmkit):
     )
     make("eval", "lm", "--task-data", "tasks", "--limit", "5", "--out", "scores")
     prepare_tables(root)
+    prepare_pictures(root)
+    for name in ("vit", "cnn"):
+        make("attack", name, "photos", "--suite", "fast", "--n", "16", "--out", f"{name}-robustness")
     make("fit-scaling", "runs.csv", "--out", "law")
     make("sample", "scaling", "--out", "simulated")
 
@@ -133,6 +167,46 @@ def prepare_tables(root):
         "\n".join(json.dumps({"context_options": i["choices"], "continuation": i["query"], "gold": 0}) for i in items)
     )
     (root / "dclm_evals.jsonl").write_text(json.dumps({"name": "m", "icl": {"copa": 0.6, "boolq": 0.7}}) + "\n")
+
+
+def prepare_pictures(root):
+    """Small classifiers as users have them, and labelled images."""
+    scans = load_digits()
+    images, labels = (scans.images[:600] * (255 / 16)).round().astype(np.uint8)[:, None], scans.target[:600]
+    settings = json.dumps(preprocessor(8))
+    for name in ("vit", "cnn"):
+        train_classifier(name, images, labels, epochs=6).save_pretrained(root / name)
+        (root / name / "preprocessor_config.json").write_text(settings)
+    write_images(root / "photos", images[500:560], labels[500:560])
+    np.savez(root / "digits.npz", images=images[500:560], labels=labels[500:560])
+    (root / "net.py").write_text(NET)
+    (root / "denoise.py").write_text("from torch import nn\n\ndef load(): return nn.AvgPool2d(3, 1, 1)\n")
+    prepare_clip(root, settings, images[500:560], labels[500:560])
+
+
+def prepare_clip(root, settings, images, labels):
+    """A CLIP model without training, whose classes are the means of its own features."""
+    torch.manual_seed(0)
+    tower = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    vision = {**tower, "image_size": 24, "patch_size": 6, "num_channels": 1}
+    model = CLIPModel(CLIPConfig(text_config={**tower, "vocab_size": 50}, vision_config=vision, projection_dim=24))
+    model.save_pretrained(root / "clip")
+    (root / "clip" / "preprocessor_config.json").write_text(settings)
+    pixels = interpolate(torch.from_numpy(images / np.float32(127.5) - 1).float(), (24, 24), mode="bilinear")
+    with torch.no_grad():
+        found = model.get_image_features(pixel_values=pixels)
+    features = found if isinstance(found, torch.Tensor) else found.pooler_output
+    features = features / features.norm(dim=1, keepdim=True)
+    means = torch.stack([features[torch.from_numpy(labels) == one].mean(0) for one in range(10)])
+    save_file({"embeddings": means - features.mean(0)}, root / "classes.safetensors")
+
+
+def write_images(folder, images, labels):
+    """A table of images."""
+    struct = [encode(one[0], str(at)) for at, one in enumerate(images)]
+    rows = [{"id": str(at), "image": one, "label": int(labels[at])} for at, one in enumerate(struct)]
+    folder.mkdir()
+    write_table(folder / "part-00000.parquet", rows, kind="images")
 
 
 @pytest.mark.parametrize("line", examples())

@@ -232,6 +232,14 @@ def test_targets_are_what_the_model_then_gives(place, tmp_path):
     assert found.values["verified"] == {"claimed": len(fooled), "held": len(fooled)}
 
 
+def test_a_model_that_nothing_fools_has_nothing_to_show(place, tmp_path):
+    found = run(config(place, "plain", out=tmp_path / "none", eps=("1e-6",)))
+    assert found.values["curve"][0]["robust_accuracy"] == 37 / 40
+    assert found.values["verified"] == {"claimed": 0, "held": 0}
+    assert found.values["reliable"]
+    assert not load_file(tmp_path / "none" / "deltas.safetensors")["linf"].any()
+
+
 def test_published_suites_are_run_anew_at_each_radius(place, tmp_path):
     found = run(config(place, "plain", out=tmp_path / "pgd", suite="shao2021", eps=("0.02,0.05",), seed=310))
     steps = [one for one in found.values["steps"] if one["attack"] == "pgd-40"]

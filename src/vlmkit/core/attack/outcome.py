@@ -26,7 +26,8 @@ def settle(subject: Subject, *, lanes: int) -> Tensor:
     board = subject.board
     board.size[~subject.right] = torch.inf
     changes = torch.zeros_like(board.x)
-    for some in board.size.isfinite().nonzero()[:, 0].split(lanes):
+    fooled = board.size.isfinite().nonzero()[:, 0]
+    for some in fooled.split(lanes) if len(fooled) else ():
         left, d = some, board.fooling[some] - board.x[some]
         for share in LONGER:
             x = board.x[left]

@@ -184,8 +184,8 @@ def classes(values: Values) -> str:
 def radius(eps: float) -> str:
     """A radius as people write it: in 1/255 where that is a round number."""
     steps = 255 * eps
-    if 0.49 < steps < 255 and abs(steps - round(2 * steps) / 2) < 1e-6:
-        return f"{steps:g}/255"
+    if 0.9 < steps < 255 and abs(steps - round(steps)) < 1e-6:
+        return f"{round(steps)}/255"
     return number(eps, digits=3)
 
 

@@ -34,8 +34,6 @@ SHAO = ("0.001", "0.003", "0.005", "0.008", "0.01", "0.1")
 class Examining(Action):
     """What all actions take that ask a classifier about labelled images."""
 
-    command: ClassVar[str] = "attack"
-
     classes: Path | None = option(None, help=CLASSES, panel=INPUTS, metavar="FILE")
     n: int | None = option(None, help="Take so many images, drawn by --seed; default: all.", panel=INPUTS)
     pixels: Literal["original", "model"] = option(
@@ -56,16 +54,18 @@ class Examining(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class AttackConfig(Examining):
-    """Measure how robust an image classifier is: the accuracy that no attack takes from it, at each radius.
+    """Measure how robust an image classifier is, and whether the number can be trusted.
 
-    The largest radius is attacked first, and only images that are fooled there go on to smaller ones, so a whole curve
-    costs little more than its largest radius. Every change that is claimed is read back from the disk and asked again
-    in float32. The verdict `reliable` says whether gradients can be trusted here, with the evidence.
+    Told is the accuracy that no attack takes from it, at each radius. The largest radius is attacked first, and only
+    images that are fooled there go on to smaller ones, so a whole curve costs little more than its largest radius.
+    Every change that is claimed is read back from the disk and asked again in float32. The verdict `reliable` says
+    whether gradients can be trusted here, with the evidence.
 
     standard: as strong as AutoAttack for a fraction of its queries. fast: a first look. autoattack, shao2021: as
     published, anew at each radius. --dtype bfloat16 (the default on a GPU) searches in few digits.
     """
 
+    command: ClassVar[str] = "attack"
     makes: ClassVar[str | None] = "adversarial"
     outputs: ClassVar[str] = (
         "images.parquet (status, radius, attack, queries of each image), deltas.safetensors (the changes), curve.svg, "
@@ -75,7 +75,7 @@ class AttackConfig(Examining):
     examples: ClassVar[tuple[str, ...]] = (
         "vlmkit attack vit photos --eps 1/255,2/255,4/255 --n 1000 --out robustness",
         "vlmkit attack net.py:load digits.npz --norm l2 --eps 0.5,1 --suite autoattack --out l2",
-        "vlmkit attack clip photos --classes names.txt --attacks apgd-ce,square --eps 2/255 --out clip-robustness",
+        "vlmkit attack clip photos --classes classes.safetensors --attacks apgd-ce,square --out clip-robustness",
         "vlmkit attack vit photos --target least-likely --eps 8/255 --out targeted",
     )
 

@@ -20,6 +20,7 @@ class AttackCertifyConfig(Examining):
     front of the model makes ordinary classifiers certifiable.
     """
 
+    command: ClassVar[str] = "attack"
     action: ClassVar[str] = "certify"
     makes: ClassVar[str | None] = "certified"
     outputs: ClassVar[str] = (

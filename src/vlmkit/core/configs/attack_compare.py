@@ -18,7 +18,10 @@ class CompareConfig(Action):
 
     command: ClassVar[str] = "attack"
     action: ClassVar[str] = "compare"
-    examples: ClassVar[tuple[str, ...]] = ("vlmkit attack compare vit-robustness cnn-robustness",)
+    examples: ClassVar[tuple[str, ...]] = (
+        "vlmkit attack compare vit-robustness cnn-robustness",
+        "vlmkit attack compare vit-robustness cnn-robustness --json",
+    )
 
     runs: tuple[Path, ...] = argument(
         help="Folders that `vlmkit attack` wrote, two or more.", metavar="RUN", eats=("adversarial",)

@@ -20,6 +20,7 @@ class AttackFeaturesConfig(Perturbing):
     suite `fast` leaves.
     """
 
+    command: ClassVar[str] = "attack"
     action: ClassVar[str] = "features"
     makes: ClassVar[str | None] = "features"
     usual: ClassVar[Mapping[str, tuple[str, ...]]] = {"linf": ("8/255",), "l2": ("1",), "l1": ("12",)}

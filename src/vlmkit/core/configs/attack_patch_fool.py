@@ -17,6 +17,7 @@ class AttackPatchFoolConfig(Examining):
     numbers do not compare with robust accuracies.
     """
 
+    command: ClassVar[str] = "attack"
     action: ClassVar[str] = "patch-fool"
     makes: ClassVar[str | None] = "patched"
     outputs: ClassVar[str] = (

@@ -20,6 +20,7 @@ class AttackSpectrumConfig(Perturbing):
     model loses when a band of the image itself is taken away. Changes are used as the attack leaves them.
     """
 
+    command: ClassVar[str] = "attack"
     action: ClassVar[str] = "spectrum"
     makes: ClassVar[str | None] = "spectrum"
     outputs: ClassVar[str] = (

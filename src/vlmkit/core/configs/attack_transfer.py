@@ -19,6 +19,7 @@ class AttackTransferConfig(Perturbing):
     100 (1 - accuracy).
     """
 
+    command: ClassVar[str] = "attack"
     action: ClassVar[str] = "transfer"
     makes: ClassVar[str | None] = "transfer"
     usual: ClassVar[Mapping[str, tuple[str, ...]]] = {**RADII, "linf": ("0.005", "0.01", "0.02", "0.05", "0.08", "0.1")}

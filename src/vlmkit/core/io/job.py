@@ -253,11 +253,13 @@ def input_paths(config: Action) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 
 def settings_of(config: Action) -> dict[str, object]:
-    """The settings that decide what is made: no paths (their content counts), no device, no verbosity."""
+    """The settings that decide what is made: no paths (their content counts, of code too), no device, no verbosity."""
 
     def plain(value: object, item: dataclasses.Field) -> object:
         if isinstance(value, Path) or names_file(item, value):
             return "path"
+        if isinstance(value, str) and item.metadata.get("maybe_path") and ".py:" in value:
+            return f"code:{value.rpartition(':')[2]}"
         if isinstance(value, dict):
             return {key: plain(one, item) for key, one in value.items()}
         return [plain(one, item) for one in value] if isinstance(value, tuple) else value

@@ -60,7 +60,8 @@ def finished(job: Job, config: AttackConfig, exam: Exam, parts: dict[str, list[P
         "steps": steps_told(parts),
     }
     logs = write_pages(job, config, exam, values, rows)
-    return shown(job.finish(values, logs=logs, next=f"vlmkit attack spectrum {config.model} {config.images} --out spectrum"))
+    then = f"vlmkit attack spectrum {config.model} {config.images} --out spectrum"
+    return shown(job.finish(values, logs=logs, next=then))
 
 
 def attacks_of(parts: dict[str, list[Part]], rows: list[Row]) -> dict[str, Row]:

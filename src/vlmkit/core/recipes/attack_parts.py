@@ -63,7 +63,8 @@ class Exam:
 def code_of(words: Sequence[str]) -> dict[str, str]:
     """Digests of the files of code that models are given as: other code is another model."""
     files = {word: Path(word.rpartition(":")[0]) for word in words if word.rpartition(":")[0].endswith(".py")}
-    return {word: digest(path) for word, path in files.items() if path.is_file()}
+    found = {word: path for word, path in files.items() if path.is_file()}
+    return {f"{at}:{word.rpartition(':')[2]}": digest(path) for at, (word, path) in enumerate(found.items())}
 
 
 def open_exam(config: Examining, word: str, images: Path) -> Exam:

@@ -105,17 +105,9 @@ def chart(job: Job, name: str, draw: Callable[[], Figure], said: str, *, small: 
 
 def publish(job: Job, title: str, lead: str, parts: Sequence[str]) -> None:
     """Write the page: what was found in a few sentences of HTML, its parts, and from what it was made."""
-    settings = {name: without_folders(value) for name, value in job.settings.items()}
-    origin = Origin(job.inputs, settings, versions())
+    origin = Origin(job.inputs, job.settings, versions())
     body = [f"<h1>{plain(title)}</h1>", f"<p>{lead}</p>", *parts, *provenance(origin)]
     write_text(job.folder / PAGE, document(title, body))
-
-
-def without_folders(value: object) -> object:
-    """A setting as it is on any machine: code that a user brings by the name of its file."""
-    if isinstance(value, list):
-        return [without_folders(one) for one in value]
-    return Path(value).name if isinstance(value, str) and ".py:" in value else value
 
 
 def logs_of(*charts: str) -> list[str]:
