@@ -36,19 +36,19 @@ class Task:
 
 
 def around(eps: float) -> tuple[float, ...]:
-    """Six radii up to 1.5 times one that is worth a look."""
-    return tuple(round(eps * one / 4, 4) for one in range(1, 7))
+    """Six radii, the fourth of them this one."""
+    return tuple(round(eps * one / 5, 4) for one in range(2, 8))
 
 
 TASKS = [
     Task("mnist-cnn", "cnn", "mnist", 0.0, 0.1, around(0.1)),
-    Task("mnist-vit", "vit", "mnist", 0.0, 0.04, around(0.04)),
-    Task("mnist-cnn-hardened", "cnn", "mnist", HARDENED, 0.2, around(0.2)),
-    Task("mnist-vit-hardened", "vit", "mnist", HARDENED, 0.16, around(0.16)),
+    Task("mnist-vit", "vit", "mnist", 0.0, 0.06, around(0.06)),
+    Task("mnist-cnn-hardened", "cnn", "mnist", HARDENED, 0.25, around(0.25)),
+    Task("mnist-vit-hardened", "vit", "mnist", HARDENED, 0.2, around(0.2)),
     Task("digits-cnn", "cnn", "digits", 0.0, 0.06, around(0.06)),
     Task("digits-vit", "vit", "digits", 0.0, 0.06, around(0.06)),
-    Task("digits-cnn-hardened", "cnn", "digits", RADIUS, 0.1, around(0.1)),
-    Task("digits-vit-hardened", "vit", "digits", RADIUS, 0.1, around(0.1)),
+    Task("digits-cnn-hardened", "cnn", "digits", RADIUS, 0.15, around(0.15)),
+    Task("digits-vit-hardened", "vit", "digits", RADIUS, 0.15, around(0.15)),
 ]
 
 
