@@ -27,8 +27,8 @@ CLASSES = 10
 FMN_STEPS = 1000  # its default is 100
 
 
-def suite(name: str, *, seed: int, norm: str = "linf", lanes: int = 64) -> Attack:
-    """A suite of ours, all radii at once."""
+def suite(name: str, *, seed: int, norm: str = "linf", lanes: int | None = None) -> Attack:
+    """A suite of ours, all radii at once, on so many lanes; None: on one for each image, as peers have it."""
 
     def rounds(_model: nn.Module) -> list[Round]:
         return SUITES[name](BALLS[norm], CLASSES)
@@ -39,16 +39,17 @@ def suite(name: str, *, seed: int, norm: str = "linf", lanes: int = 64) -> Attac
 def fgsm() -> Attack:
     """Ours: one step from the image."""
     one = Round(Steps("fgsm", BALLS["linf"], ce, 1, 1.0, random_start=False, last=True))
-    return ours(lambda _model: [one], seed=0, norm="linf", lanes=64)
+    return ours(lambda _model: [one], seed=0, norm="linf", lanes=None)
 
 
-def ours(rounds: Callable[[nn.Module], list[Round]], *, seed: int, norm: str, lanes: int) -> Attack:
+def ours(rounds: Callable[[nn.Module], list[Round]], *, seed: int, norm: str, lanes: int | None) -> Attack:
     """Rounds of ours."""
 
     def attack(model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float]) -> list[Tensor]:
         ids = [str(one) for one in range(len(x))]
-        subject = Subject.of(Oracle(model), x, y, ids, BALLS[norm], lanes=lanes)
-        measure(subject, rounds(model), radii, lanes=lanes, seed=seed)
+        wide = lanes or len(x)
+        subject = Subject.of(Oracle(model), x, y, ids, BALLS[norm], lanes=wide)
+        measure(subject, rounds(model), radii, lanes=wide, seed=seed)
         known = subject.board
         return [torch.where(subject.robust(eps).reshape(-1, 1, 1, 1), x, within(known.fooling, known.size, x, eps))
                 for eps in radii]  # fmt: skip
@@ -100,8 +101,9 @@ def torchattacks_steps(name: str, *, seed: int) -> Attack:
 
     def attack(model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float]) -> list[Tensor]:
         torch.manual_seed(seed)
-        made = {"pgd": lambda eps: ta.PGD(model, eps=eps, alpha=eps / 30, steps=40), "fgsm": lambda eps: ta.FGSM(model, eps=eps)}
-        return [made[name](eps)(x, y) for eps in radii]
+        if name == "fgsm":
+            return [ta.FGSM(model, eps=eps)(x, y) for eps in radii]
+        return [ta.PGD(model, eps=eps, alpha=eps / 30, steps=40)(x, y) for eps in radii]
 
     return attack
 
@@ -135,7 +137,7 @@ def art_autoattack(*, seed: int) -> Attack:
     from art.estimators.classification import PyTorchClassifier
 
     def attack(model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float]) -> list[Tensor]:
-        np.random.seed(seed)  # noqa: NPY002 - ART draws from there
+        np.random.seed(seed)  # ART draws from there
         torch.manual_seed(seed)
         shape = tuple(x.shape[1:])
         classifier = PyTorchClassifier(

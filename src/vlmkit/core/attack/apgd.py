@@ -42,7 +42,7 @@ class Apgd:
         at = 0
         for times, share in OUTSIDE if self.outside else WHOLE:
             length = self.num_steps - at if times == 1 else round(share * self.num_steps)
-            begins[at], radius[at:] = 1, [times] * (self.num_steps + 2 - at)
+            begins[at], checks[at], radius[at:] = 1, 0, [times] * (self.num_steps + 2 - at)
             checks[at + 1 : at + 1 + length] = intervals(length)
             at += length
         return torch.tensor(radius), torch.tensor(begins, dtype=torch.bool), torch.tensor(checks)
