@@ -97,7 +97,7 @@ def suite(norm: str) -> list[Attack]:
         Steps("fgsm", ball, ce, 1, 1.0, random_start=False, last=True), Steps("pgd", ball, ce, 10, 0.1),
         Steps("mi", ball, ce, 10, 0.1, momentum=1.0), Apgd("ce", ball, ce, 20), Apgd("dlr", ball, dlr, 20),
         Apgd("pma", ball, pma, 20, warm=True), Fab("fab", ball, 10), Fmn("fmn", ball, 10), Square("square", ball, 60),
-        Square("late", ball, 40, warm=True, later=300), Bisect(),
+        Square("late", ball, 40, warm=True, first=300), Bisect(),
     ]  # fmt: skip
 
 
@@ -148,8 +148,8 @@ def test_pgd_is_the_plain_loop():
 
 def test_apgd_is_stronger_than_pgd_of_as_many_steps_and_halves_its_steps_where_the_paper_does():
     attack = Apgd("apgd", BALLS["linf"], ce, num_steps=100)
-    assert attack.checks.nonzero()[:, 0].tolist()[:6] == [22, 41, 57, 70, 80, 87]  # 22, then 3 fewer each, down to 6
-    assert attack.checks.nonzero()[:, 0].tolist()[6:] == [93, 99]
+    assert attack.stages[2].nonzero()[:, 0].tolist()[:6] == [22, 41, 57, 70, 80, 87]  # 22, then 3 fewer each, down to 6
+    assert attack.stages[2].nonzero()[:, 0].tolist()[6:] == [93, 99]
     model, eps = net(3), 0.03
     found = []
     for one in (attack, Steps("pgd", BALLS["linf"], ce, 100, 1 / 30)):

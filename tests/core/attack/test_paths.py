@@ -127,6 +127,28 @@ def test_apgd_halves_its_step_where_an_interval_brought_nothing_new(lane):
     assert state["rises"].tolist() == [0, 0, 0, 22]
 
 
+def test_apgd_from_outside_comes_in_by_stages_each_from_the_best_point_of_the_last(net, lane):
+    steps, ball = 20, BALLS["linf"]
+    points, _ = path(Apgd("outside", ball, margin, steps, outside=True), net, lane, steps + 1)
+    known = [Oracle(net).gradient(x, lane.y, lane.t, margin)[1:] for x in points]
+    for x, times in zip(points, [3] * 6 + [2] * 6 + [1] * 9, strict=True):
+        assert bool((ball.size(x - lane.x0) <= times * EPS + 1e-6).all())
+    assert bool((ball.size(points[5] - lane.x0) > 2 * EPS).any())
+    for begin, times in ((6, 2), (12, 1)):
+        best = torch.stack([loss for loss, _ in known[begin - 6 : begin]]).argmax(0)
+        x = torch.stack(points[begin - 6 : begin])[best, torch.arange(COUNT)]
+        assert torch.equal(points[begin], ball.project(x, lane.x0, times * lane.eps))
+        far = points[begin] + 2 * times * EPS * known[begin][1].sign()  # again with a first step of twice the radius
+        torch.testing.assert_close(points[begin + 1], ball.project(far, lane.x0, times * lane.eps))
+
+
+def test_squares_of_a_part_of_the_schedule_are_as_large_as_there():
+    whole = Square("whole", BALLS["linf"], 10_000).shares
+    for first, last in ((0, 5000), (300, 4000), (1000, 10_000)):
+        part = Square("part", BALLS["linf"], (last - first) // 10, first=first, last=last).shares
+        assert torch.equal(part, whole[first : last + 1 : 10])
+
+
 def test_momentum_gathers_gradients_of_mean_size_one(net, lane):
     points, _ = path(Steps("mi", BALLS["linf"], ce, 6, 0.1, random_start=False, momentum=0.9), net, lane, 7)
     for one in range(COUNT):

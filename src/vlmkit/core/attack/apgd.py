@@ -1,6 +1,9 @@
 """Auto-PGD (Croce and Hein 2020, algorithm 1): gradient ascent with momentum that halves its step where the loss has
 not risen enough, and goes back to the best point.
 
+From outside (Croce and Hein 2021, multi-eps): first within 3 eps, then 2 eps, then eps, each from the best point of the
+stage before, which finds its way around where gradients within the ball lead nowhere.
+
 In L1 steps are sparse and go without momentum, as those of Croce and Hein 2021, but always to the same share of pixels.
 """
 
@@ -16,41 +19,46 @@ from vlmkit.core.attack.losses import Loss
 
 MOMENTUM, RISES = 0.75, 0.75  # alpha and rho
 FIRST, LATER, LEAST = 0.22, 0.03, 0.06  # shares of the steps: first interval, by how much later ones are shorter, least
+WHOLE, OUTSIDE = ((1.0, 1.0),), ((3.0, 0.3), (2.0, 0.3), (1.0, 0.4))  # stages: radius by eps, share of the steps
 
 
 @dataclass(frozen=True)
 class Apgd:
-    """The attack in a norm; `warm` begins at the point nearest to fooling the model that is known, else at random."""
+    """The attack in a norm; `warm` begins at the point nearest to fooling the model that is known, else at random, with
+    `outside` in a ball of three times the radius."""
 
     name: str
     ball: Ball
     loss: Loss
     num_steps: int = 100
     warm: bool = False
+    outside: bool = False
 
     @cached_property
-    def checks(self) -> Tensor:
-        """For each number of steps done (num_steps + 1,) the length of the interval that ends there, or 0."""
-        interval, found, since = max(int(FIRST * self.num_steps), 1), [0] * (self.num_steps + 1), 0
-        for step in range(1, self.num_steps + 1):
-            since += 1
-            if since == interval:
-                found[step], since = interval, 0
-                shorter = interval - max(int(LATER * self.num_steps), 1)
-                interval = max(shorter, max(int(LEAST * self.num_steps), 1))
-        return torch.tensor(found)
+    def stages(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For each number of steps done (num_steps + 2,): the radius by eps, whether a stage begins there, and the
+        length of the interval that ends there, or 0."""
+        radius, begins, checks = ([zero] * (self.num_steps + 2) for zero in (0.0, 0, 0))
+        at = 0
+        for times, share in OUTSIDE if self.outside else WHOLE:
+            length = self.num_steps - at if times == 1 else round(share * self.num_steps)
+            begins[at], checks[at], radius[at:] = 1, 0, [times] * (self.num_steps + 2 - at)
+            checks[at + 1 : at + 1 + length] = intervals(length)
+            at += length
+        return torch.tensor(radius), torch.tensor(begins, dtype=torch.bool), torch.tensor(checks)
 
     def start(self, lane: Lane) -> State:
-        """At a random point of the ball."""
+        """At a random point of the first ball, or what is known."""
         zero = torch.zeros_like(lane.eps)
+        first = lane.eps * float(self.stages[0][0])
         x = (
-            self.ball.project(lane.nearest, lane.x0, lane.eps) if self.warm
-            else self.ball.noise(lane.x0, lane.eps, lane.keys, torch.zeros_like(lane.keys))
+            self.ball.project(lane.nearest, lane.x0, first) if self.warm
+            else self.ball.noise(lane.x0, first, lane.keys, torch.zeros_like(lane.keys))
         )  # fmt: skip
         return {
             "x0": lane.x0, "x": x, "before": x.clone(), "best": x.clone(), "best_gradient": torch.zeros_like(x),
             "best_loss": zero - torch.inf, "last_loss": zero - torch.inf, "check_loss": zero - torch.inf,
-            "step": 2 * lane.eps, "rises": zero.clone(), "halved": torch.ones_like(zero, dtype=torch.bool),
+            "step": zero, "rises": zero.clone(), "halved": torch.ones_like(zero, dtype=torch.bool),
             "done": torch.zeros_like(lane.y),
         }  # fmt: skip
 
@@ -61,24 +69,30 @@ class Apgd:
     def tell(self, state: State, logits: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
         """Step on."""
         del logits
+        done, infinite = state["done"], torch.full_like(values, torch.inf)
+        radius, begins, _ = (one.to(done.device) for one in self.stages)
+        first, eps = begins[done], state["eps"] * radius[done]
+        state["best_loss"] = torch.where(first, -infinite, state["best_loss"])
         better = values > state["best_loss"]
         state["best"][better], state["best_gradient"][better] = state["x"][better], gradient[better]
         state["best_loss"] = torch.maximum(state["best_loss"], values)
-        first = state["done"] == 0
         state["check_loss"] = torch.where(first, values, state["check_loss"])
-        state["rises"] += (values > state["last_loss"]) & ~first
+        state["rises"] = torch.where(first, torch.zeros_like(values), state["rises"] + (values > state["last_loss"]))
+        state["step"] = torch.where(first, 2 * eps, state["step"])
+        state["halved"] |= first
         state["last_loss"] = values
         x, gradient = self.halve(state, gradient)
-        moved = self.ball.project(x + wide(state["step"]) * self.ball.ascent(gradient), state["x0"], state["eps"])
+        moved = self.ball.project(x + wide(state["step"]) * self.ball.ascent(gradient), state["x0"], eps)
         share = torch.where(first, 1.0, 1.0 if self.ball.name == "l1" else MOMENTUM).to(x.dtype)
         ahead = x + wide(share) * (moved - x) + wide(1 - share) * (x - state["before"])
-        state["before"], state["x"] = x, self.ball.project(ahead, state["x0"], state["eps"])
-        state["done"] = state["done"] + 1
+        ahead = torch.where(wide(begins[done + 1]), state["best"], ahead)
+        state["before"], state["x"] = x, self.ball.project(ahead, state["x0"], state["eps"] * radius[done + 1])
+        state["done"] = done + 1
         return state["done"] > self.num_steps
 
     def halve(self, state: State, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """At the end of an interval without enough progress halve the step and go back to the best point."""
-        interval = self.checks.to(state["done"].device)[state["done"].clamp_max(self.num_steps)]
+        interval = self.stages[2].to(state["done"].device)[state["done"]]
         at_check = interval > 0
         few = state["rises"] <= RISES * interval
         stuck = ~state["halved"] & (state["check_loss"] >= state["best_loss"])
@@ -89,3 +103,15 @@ class Apgd:
         state["rises"] = torch.where(at_check, torch.zeros_like(state["rises"]), state["rises"])
         back = wide(halves)
         return torch.where(back, state["best"], state["x"]), torch.where(back, state["best_gradient"], gradient)
+
+
+def intervals(num_steps: int) -> list[int]:
+    """For each of so many steps, from the first on, the length of the interval that ends with it, or 0."""
+    interval, found, since = max(int(FIRST * num_steps), 1), [0] * num_steps, 0
+    for step in range(num_steps):
+        since += 1
+        if since == interval:
+            found[step], since = interval, 0
+            shorter = interval - max(int(LATER * num_steps), 1)
+            interval = max(shorter, max(int(LEAST * num_steps), 1))
+    return found

@@ -21,15 +21,16 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries
 
 @dataclass(frozen=True)
 class Square:
-    """The attack, with `num_queries` points. `warm` begins at the point nearest to fooling the model that is known,
-    with the squares of query `later` of 10,000."""
+    """The attack, with `num_queries` points, and squares as large as the published ones from query `first` to query
+    `last` of 10,000. `warm` begins at the point nearest to fooling the model that is known."""
 
     name: str
     ball: Ball
     num_queries: int = 5000
     first_share: float = 0.8
     warm: bool = False
-    later: int = 0
+    first: int = 0
+    last: int = 10_000
     loss: None = None
 
     @cached_property
@@ -37,7 +38,7 @@ class Square:
         """The share of pixels that the square of each query changes (num_queries + 1,)."""
         found = []
         for query in range(self.num_queries + 1):
-            at = self.later + query * (10_000 - self.later) // self.num_queries
+            at = self.first + query * (self.last - self.first) // self.num_queries
             found.append(self.first_share * 0.5 ** sum(at > one for one in HALVINGS))
         return torch.tensor(found, dtype=torch.float64)
 
