@@ -19,7 +19,7 @@ from transformers import (
     ViTForImageClassification,
 )
 
-from vlmkit.core.attack.features import correlations, grid, hidden, layers, low_share, maps, mosaic
+from vlmkit.core.attack.features import band_shares, correlations, grid, hidden, layers, low_share, maps, mosaic
 from vlmkit.core.errors import InputError
 from vlmkit.core.models.classifier import Classifier
 from vlmkit.core.models.zero_shot import ZeroShot
@@ -134,3 +134,20 @@ def test_a_model_without_features_says_so():
     model = Classifier(lambda pixels: pixels.mean((2, 3)), kind="function", where="m.py:f")
     with pytest.raises(InputError, match="does not show its features"):
         hidden(model, pictures(1))
+
+
+def test_bands_hold_all_energy_and_waves_fall_into_theirs():
+    draw = torch.rand(4, 3, 9, 12, generator=torch.Generator().manual_seed(0))
+    shares = band_shares(draw)
+    torch.testing.assert_close(shares.sum(1), torch.ones(4, dtype=torch.float64))
+    plane = dctn(draw.double().numpy(), axes=(2, 3), norm="ortho") ** 2
+    plane[:, :, 0, 0] = 0
+    lowest = plane[:, :, :3, :4].sum((1, 2, 3)) / plane.sum((1, 2, 3))
+    np.testing.assert_allclose(shares[:, 0].numpy(), lowest, rtol=1e-5)
+    for at, frequency in enumerate((1, 5, 8)):
+        wave = torch.cos(torch.pi * (torch.arange(9.0) + 0.5) * frequency / 9).expand(1, 1, 9, 9)
+        assert float(band_shares(wave)[0, at]) > 0.999
+
+
+def test_figures_that_are_not_known_have_no_correlation():
+    assert correlations([0.1, None, 0.3], [0.5, 0.4, 0.2])["pearson"] is None

@@ -21,6 +21,7 @@ from vlmkit.core.attack.oracle import TILE, filled
 from vlmkit.core.errors import InputError
 from vlmkit.core.models.classifier import Classifier
 
+BANDS = 3
 EARLY = 1  # of the hidden states: 0 is what the first block is given
 TINY = 1e-12
 GAP, BLUE = 4, (11, 92, 173)  # between maps
@@ -84,18 +85,34 @@ def low_share(features: Tensor) -> tuple[Tensor, float]:
     return low / energy.sum((1, 2)), count / (rows * columns - 1)
 
 
+def band_shares(features: Tensor) -> Tensor:
+    """The shares of BANDS equal bands of frequency, the lowest first, in the energy of maps (B, C, y, x), their means
+    left out: float64 (B, BANDS). A frequency belongs by the larger of its two axes; NaN where there is no energy."""
+    rows, columns = features.shape[2:]
+    energy = (dct(features) ** 2).sum(1)
+    energy[:, 0, 0] = 0
+    heights = torch.arange(rows, device=energy.device) / rows
+    widths = torch.arange(columns, device=energy.device) / columns
+    band = (BANDS * torch.maximum(heights[:, None], widths[None])).long().clamp_max(BANDS - 1)
+    found = torch.zeros(len(energy), BANDS, dtype=energy.dtype, device=energy.device)
+    found.index_add_(1, band.flatten(), energy.flatten(1))
+    return found / energy.sum((1, 2))[:, None]
+
+
 @dataclass(frozen=True)
 class Layer:
     """A layer over N images.
 
     Attributes:
         low_share: the share of low frequencies of each image (N,), and `white`, that of white noise.
+        bands: the shares of bands of frequency (N, BANDS).
         drift: how far an attack moves it, |h' - h| / |h| in L2 (N,).
         rows, columns: the size of its maps.
     """
 
     low_share: Tensor
     white: float
+    bands: Tensor
     drift: Tensor
     rows: int
     columns: int
@@ -116,14 +133,14 @@ def layer(before: Tensor, after: Tensor, height: int, width: int) -> Layer:
     features = maps(before, height, width)
     share, white = low_share(features)
     drift = (after - before).flatten(1).norm(dim=1) / before.flatten(1).norm(dim=1).clamp_min(TINY)
-    return Layer(share, white, drift, *features.shape[2:])
+    return Layer(share, white, band_shares(features), drift, *features.shape[2:])
 
 
 def joined(some: Sequence[Layer]) -> Layer:
     """Batches of a layer in one."""
     first = some[0]
-    shares, drifts = torch.cat([one.low_share for one in some]), torch.cat([one.drift for one in some])
-    return Layer(shares, first.white, drifts, first.rows, first.columns)
+    shares, bands, drifts = (torch.cat([getattr(one, key) for one in some]) for key in ("low_share", "bands", "drift"))
+    return Layer(shares, first.white, bands, drifts, first.rows, first.columns)
 
 
 def mosaic(features: Tensor, *, most: int = 36, side: int = 48) -> np.ndarray:
@@ -144,14 +161,14 @@ def mosaic(features: Tensor, *, most: int = 36, side: int = 48) -> np.ndarray:
     return page
 
 
-def correlations(low: Sequence[float], robust: Sequence[float]) -> dict[str, float | int | None]:
+def correlations(low: Sequence[float | None], robust: Sequence[float]) -> dict[str, float | int | None]:
     """Pearson's and Spearman's correlation of two figures over n models, with p-values; null below three models, or
-    where one of the two never changes."""
-    count = len(low)
+    where one of the two never changes or is not known."""
+    count, x, y = len(low), np.array(low, dtype=float), np.array(robust, dtype=float)
     found: dict[str, float | int | None] = {"n": count, "pearson": None, "pearson_p": None}
     found |= {"spearman": None, "spearman_p": None}
-    if count < 3 or not (np.isfinite(low).all() and np.isfinite(robust).all()) or 0 in (np.ptp(low), np.ptp(robust)):
+    if count < 3 or not (np.isfinite(x).all() and np.isfinite(y).all()) or 0 in (np.ptp(x), np.ptp(y)):
         return found
-    linear, ranked = pearsonr(low, robust), spearmanr(low, robust)
+    linear, ranked = pearsonr(x, y), spearmanr(x, y)
     found |= {"pearson": float(linear.statistic), "pearson_p": float(linear.pvalue)}
     return found | {"spearman": float(ranked.statistic), "spearman_p": float(ranked.pvalue)}

@@ -9,7 +9,7 @@ from torch import Tensor
 from vlmkit.core.attack.balls import BALLS
 from vlmkit.core.attack.curve import Subject, measure
 from vlmkit.core.attack.ends import ends
-from vlmkit.core.attack.features import correlations, hidden, layers, maps
+from vlmkit.core.attack.features import BANDS, correlations, hidden, layers, maps
 from vlmkit.core.attack.shares import mean, share, spread
 from vlmkit.core.attack.suites import fast
 from vlmkit.core.configs.attack_features import AttackFeaturesConfig
@@ -43,9 +43,11 @@ def run(config: AttackFeaturesConfig) -> Result:
         found.append([(group, piece(job, config, exam, group, f"{number}-{at}")) for at, group in some])
         progress("features", len(found), len(exams), "models")
     models = [model_told(*some, config) for some in zip(names, clean, found, strict=True)]
-    share_, robust = ([one[key] for one in models] for key in ("low_share", "robust_accuracy"))
+    share_, robust, bands = ([one[key] for one in models] for key in ("low_share", "robust_accuracy", "bands"))
+    by_band = [{"band": at + 1, **correlations([one[at] for one in bands], robust)} for at in range(BANDS)]
     values: dict[str, object] = {
-        "models": models, "correlation": correlations(share_, robust), "layer": config.layer,
+        "models": models, "correlation": correlations(share_, robust), "correlation_by_band": by_band,
+        "layer": config.layer,
         "norm": config.norm, "eps": config.radii[0], "n": len(clean[0]),
     }  # fmt: skip
     rows = [row for name, exam, some in zip(names, exams, found, strict=True) for row in rows_of(name, exam, some)]
@@ -66,8 +68,8 @@ def check_layer(exam: Exam, layer: int) -> None:
 
 
 def piece(job: Job, config: AttackFeaturesConfig, exam: Exam, group: np.ndarray, name: str) -> dict[str, Tensor]:
-    """A piece of the images for a model: `low`, `drift` (N, L), `robust` (N,), `sizes` (L, 2), `white` (L,), and maps
-    of the early layer for the first images, before and after (n, C, y, x)."""
+    """A piece of the images for a model: `low`, `drift` (N, L), `robust` (N,), `sizes` (L, 2), `white` (L,), of the
+    early layer `bands` (N, BANDS), and its maps for the first images, before and after (n, C, y, x)."""
     (eps,), ball = config.radii, BALLS[config.norm]
 
     def make() -> dict[str, Tensor]:
@@ -83,6 +85,7 @@ def piece(job: Job, config: AttackFeaturesConfig, exam: Exam, group: np.ndarray,
             "drift": torch.stack([one.drift for one in some], dim=1),
             "sizes": torch.tensor([[one.rows, one.columns] for one in some]),
             "white": torch.tensor([one.white for one in some]),
+            "bands": some[config.layer].bands,
             "before": early(exam, x[: config.shown], config.layer), "points": points[: config.shown],
             "after": early(exam, points[: config.shown], config.layer),
         }  # fmt: skip
@@ -100,7 +103,7 @@ def early(exam: Exam, x: Tensor, layer: int) -> Tensor:
 
 def model_told(name: str, clean: np.ndarray, some: list[Piece], config: AttackFeaturesConfig) -> dict[str, Any]:
     """What is told of a model."""
-    low, drift = (spread([(group, one[key]) for group, one in some]) for key in ("low", "drift"))
+    low, drift, bands = (spread([(group, one[key]) for group, one in some]) for key in ("low", "drift", "bands"))
     robust = share(spread([(group, one["robust"]) for group, one in some]))
     first = some[0][1]
     kinds = zip(first["sizes"].tolist(), first["white"].tolist(), strict=True)
@@ -115,7 +118,7 @@ def model_told(name: str, clean: np.ndarray, some: list[Piece], config: AttackFe
     return {
         "name": name, "clean_accuracy": float(clean.mean()), "robust_accuracy": robust["accuracy"],
         "robust_low": robust["low"], "robust_high": robust["high"], "low_share": early_["low_share"],
-        "white": early_["white"], "layers": told,
+        "white": early_["white"], "bands": [mean(bands[:, at]) for at in range(BANDS)], "layers": told,
     }  # fmt: skip
 
 

@@ -86,11 +86,18 @@ def summary(values: dict[str, Any]) -> str:
         [
             plain(one["name"], most=40), percent(one["clean_accuracy"]), percent(one["robust_accuracy"]),
             f"{percent(one['robust_low'])} to {percent(one['robust_high'])}", percent(one["low_share"]),
-            percent(one["white"]),
+            percent(one["white"]), *map(percent, one["bands"]),
         ]
         for one in values["models"]
     ]  # fmt: skip
-    return table(["model", "clean", "robust", "95 % interval", "low frequencies", "of white noise"], rows)
+    head = ["model", "clean", "robust", "95 % interval", "low frequencies", "of white noise"]
+    thirds = ["lowest third", "middle third", "highest third"]
+    found = [
+        [name, number(one["pearson"]), number(one["pearson_p"], digits=2), number(one["spearman"])]
+        for name, one in zip(thirds, values["correlation_by_band"], strict=True)
+    ]
+    by_band = table(["energy in", "Pearson", "p", "Spearman"], found, "Correlation with robust accuracy, by band")
+    return table([*head, *thirds], rows) + (by_band if len(rows) > 2 else "")
 
 
 def layers_table(one: dict[str, Any]) -> str:
