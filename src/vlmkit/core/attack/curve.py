@@ -22,6 +22,7 @@ from vlmkit.core.attack.fab import Fab
 from vlmkit.core.attack.lanes import Lane, State, Work, run
 from vlmkit.core.attack.losses import margin
 from vlmkit.core.attack.oracle import Oracle
+from vlmkit.core.attack.order import nearest_first
 from vlmkit.core.attack.randomness import keys_of
 from vlmkit.core.attack.suites import Round
 
@@ -68,19 +69,27 @@ class Subject:
     right: Tensor
     given: Tensor
     order: Tensor  # (N, V - 1): the wrong classes of each, the likeliest first
+    near: Tensor  # (N, V - 1): the nearest first, where that was asked
 
     @classmethod
     def of(
         cls, oracle: Oracle, x: Tensor, y: Tensor, ids: Sequence[str], ball: Ball, *, lanes: int,
-        goal: Tensor | None = None,
+        goal: Tensor | None = None, malt: bool = False,
     ) -> "Subject":  # fmt: skip
-        """Ask the model about the images as they are. With goals (N,) an image is fooled by its goal alone."""
+        """Ask the model about the images as they are. With goals (N,) an image is fooled by its goal alone; with `malt`
+        it is asked which classes are near."""
         logits = torch.cat([oracle.logits(some) for some in x.split(lanes)])
         order = logits.scatter(1, y[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)[:, :-1]
         if goal is not None:
             order = torch.ones_like(y)[:, None]
+        near = nearest_first(oracle, x, y, order, ball, lanes=lanes) if malt and goal is None else order
         board = Board.of(x, y, goal=goal, slack=noise_of(oracle, x[:NOISE_ROWS], logits[:NOISE_ROWS]))
-        return cls(oracle, board, ball, ids, logits.argmax(1) == y, logits.argmax(1), order)
+        return cls(oracle, board, ball, ids, logits.argmax(1) == y, logits.argmax(1), order, near)
+
+    def aims(self, one: Round, rows: Tensor) -> Tensor:
+        """The classes that a round aims at in images `rows` (B,)."""
+        order = self.near if one.malt else self.order
+        return order[rows, min(one.rank, order.shape[1] - 1)]
 
     def robust(self, eps: float) -> Tensor:
         """Which images the model has right at a radius, as far as is known (N,)."""
@@ -255,7 +264,7 @@ def work_on(subject: Subject, one: Round, chosen: Tensor, eps: float, *, seed: i
     """A round over some images (N,)."""
     rows = chosen.nonzero()[:, 0]
     keys = keys_of([subject.ids[row] for row in rows.tolist()], seed=seed, what=f"{one.name} {eps!r}")
-    aims = subject.order[rows, min(one.rank, subject.order.shape[1] - 1)]
+    aims = subject.aims(one, rows)
     if one.name in SHORTENING and subject.board.goal is None:
         aims = subject.board.given[rows]
     return Work(rows, aims, keys.to(rows.device))

@@ -32,6 +32,9 @@ ATTACKS: dict[str, Rounds] = {
     "apgd-margin": lambda ball, _: [Round(Apgd("apgd-margin", ball, margin))],
     "apgd-pma": lambda ball, _: [Round(Apgd("apgd-pma", ball, pma))],
     "apgd-t": lambda ball, classes: [Round(Apgd("apgd-t", ball, dlr_to), rank) for rank in ranks(classes)],
+    "apgd-malt": lambda ball, classes: [
+        Round(Apgd("apgd-malt", ball, dlr_to), rank, malt=True) for rank in ranks(classes)
+    ],
     "fab-t": lambda ball, classes: [Round(Fab("fab-t", ball), rank) for rank in ranks(classes)],
     "fmn": lambda ball, _: [Round(Fmn("fmn", ball))],
     "square": lambda ball, _: [Round(Square("square", ball))],

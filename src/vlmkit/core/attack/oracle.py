@@ -48,6 +48,22 @@ class Oracle:
         found = torch.zeros_like(x) if found is None else found[: len(x)].nan_to_num(0.0, 0.0, 0.0)
         return logits.detach(), values.detach(), found
 
+    def slopes(self, x: Tensor, figures: Callable[[Tensor], list[Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+        """Figures (B,) of the logits, and the gradient of each, zero where there is none: one forward pass, and a
+        backward one a figure."""
+        whole = filled(x, self.tile).detach().requires_grad_()
+        with self._searching(x.device.type):
+            found = figures(self._forward(whole)[: len(x)])
+        gradients = []
+        for number, figure in enumerate(found):
+            slope = None
+            if figure.requires_grad:
+                more = number + 1 < len(found)
+                (slope,) = torch.autograd.grad(figure.sum(), whole, retain_graph=more, allow_unused=True)
+                self.backwards += len(whole)
+            gradients.append(torch.zeros_like(x) if slope is None else slope[: len(x)].nan_to_num(0.0, 0.0, 0.0))
+        return [figure.detach() for figure in found], gradients
+
     def _searching(self, device: str) -> AbstractContextManager[object]:
         return torch.autocast(device, dtype=self.search) if self.search else nullcontext()
 

@@ -69,7 +69,7 @@ def target_of(subject: Subject, row: int, step: Step) -> int | None:
     if subject.board.goal is not None:
         return int(subject.board.goal[row])
     aims = step.one.attack.loss is not None and getattr(step.one.attack.loss, "__name__", "").endswith("_to")
-    return int(subject.order[row, min(step.one.rank, subject.order.shape[1] - 1)]) if aims else None
+    return int(subject.aims(step.one, torch.tensor([row], device=subject.right.device))[0]) if aims else None
 
 
 def withstands(row: Mapping[str, Any], eps: float) -> bool:

@@ -21,10 +21,12 @@ MOST_TARGETS = 9  # of AutoAttack
 
 @dataclass(frozen=True)
 class Round:
-    """An attack, with the rank of the class that it aims at: 0 is the likeliest wrong one."""
+    """An attack, with the rank of the class that it aims at: 0 is the likeliest wrong one, or (`malt`) the one whose
+    boundary is nearest."""
 
     attack: Attack
     rank: int = 0
+    malt: bool = False
 
     @property
     def name(self) -> str:

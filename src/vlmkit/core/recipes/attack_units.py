@@ -66,13 +66,22 @@ def examined(config: AttackConfig, exam: Exam, norm: str, group: np.ndarray, goa
     """A unit in a norm; what a killed run has done of it is not done again."""
     oracle, place, ball = exam.oracle(group), exam.device, BALLS[norm]
     x, y, ids = exam.stack(group, place)
-    subject = Subject.of(oracle, x, y, ids, ball, lanes=config.batch_size, goal=goal.of(group, place))
     gradients = differentiable(oracle, x[:1], y[:1])
     if not gradients:
         log.warning("the model gives no gradients: only attacks that need none are run")
     assert exam.model.num_classes is not None
     classes = 2 if goal.classes is not None else exam.model.num_classes
     rounds = rounds_of(config.suite, config.attacks, ball, classes, gradients=gradients)
+    subject = Subject.of(
+        oracle,
+        x,
+        y,
+        ids,
+        ball,
+        lanes=config.batch_size,
+        goal=goal.of(group, place),
+        malt=any(one.malt for one in rounds),
+    )
     radii, fresh = config.radii[norm], bool(config.attacks) or config.suite in FRESH
     steps = steps_of(ball, rounds, radii, fresh=fresh)
     share = len(group) / len(exam.pictures.ids)
