@@ -36,6 +36,15 @@ def suite(name: str, *, seed: int, norm: str = "linf", lanes: int | None = None)
     return ours(rounds, seed=seed, norm=norm, lanes=lanes)
 
 
+def anew(attack: Attack) -> Attack:
+    """An attack that knows nothing of one radius at another."""
+
+    def each(model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float]) -> list[Tensor]:
+        return [attack(model, x, y, [eps])[0] for eps in radii]
+
+    return each
+
+
 def fgsm() -> Attack:
     """Ours: one step from the image."""
     one = Round(Steps("fgsm", BALLS["linf"], ce, 1, 1.0, random_start=False, last=True))
