@@ -1,14 +1,15 @@
 """Robust accuracy by `vlmkit attack`'s suites and by other packages: strength and cost on the same small models.
 
     python benchmarks/attack.py [--n 200] [--skip 0] [--models mnist-cnn,…] [--peers torchattacks,foolbox,ART]
-        [--art MODELS] [--curves MODELS] [--curve-n 100] [--paper MODELS] [--seed 0] [--kept FOLDER] [--save]
+        [--art MODELS] [--curves MODELS] [--curve-n 100] [--paper MODELS] [--norms MODELS] [--seed 0]
+        [--kept FOLDER] [--save]
 
 The models of attack_models.py (trained in some minutes on the first call, kept in FOLDER), N images that none has seen
-after the first SKIP, all in one batch, one thread. At one radius each; on some of them six radii, and the protocol of
-Shao et al. 2021 (`--paper`). Every attack's images are judged here, by a fresh forward, the radius and the box.
-Forwards and backwards are rows that pass the model, counted by one hook for all. A peer that is not installed is left
-out with a line that says how to get it (GitPython and eagerpy for foolbox). ART takes some 80,000 forwards of every
-robust image, so it is asked about the models of --art alone.
+after the first SKIP, all in one batch, one thread. At one radius each; on some of them six radii, the protocol of Shao
+et al. 2021 (`--paper`), and L2 and L1 (`--norms`). Every attack's images are judged here, by a fresh forward, the
+radius and the box. Forwards and backwards are rows that pass the model, counted by one hook for all. A peer that is not
+installed is left out with a line that says how to get it (foolbox needs GitPython and eagerpy besides). ART takes some
+80,000 forwards of every robust image, so it is asked about the models of --art alone.
 """
 
 import argparse
@@ -27,10 +28,13 @@ import torch
 from attack_models import TASKS, Task, prepared
 from torch import Tensor, nn
 
+from vlmkit.core.attack.balls import BALLS
+
 RESULTS = Path(__file__).parent / "results" / "attack.md"
 REFERENCE, OURS = "AutoAttack's settings", "vlmkit standard"
 ROUNDING = 1e-6  # on a radius; every package's float32 stays below
 SHAO_SEED = 310
+NORMS = {"l2": 1.2, "l1": 8.0}  # with a radius of interest for a plain CNN of MNIST
 
 
 @dataclass
@@ -67,7 +71,9 @@ class Found:
         return self.robust.float().mean(1).tolist()
 
 
-def judged(attack: peers.Attack, model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float]) -> Found:
+def judged(
+    attack: peers.Attack, model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float], *, norm: str = "linf"
+) -> Found:
     """Run an attack and judge what it gives."""
     counter = Counter()
     handle = model.register_forward_hook(counter.note)
@@ -79,7 +85,7 @@ def judged(attack: peers.Attack, model: nn.Module, x: Tensor, y: Tensor, radii: 
     with torch.no_grad():
         right = model(x).argmax(1) == y
         for eps, images in zip(radii, changed, strict=True):
-            inside = (images - x).abs().flatten(1).amax(1) <= eps + ROUNDING
+            inside = BALLS[norm].size(images - x) <= eps * (1 + ROUNDING) + ROUNDING
             boxed = (images.flatten(1).amin(1) >= 0) & (images.flatten(1).amax(1) <= 1)
             robust.append(right & ~((model(images).argmax(1) != y) & inside & boxed))
     return Found(torch.stack(robust), counter.forwards / len(x), counter.backwards / len(x), seconds)
@@ -96,6 +102,18 @@ def contenders(words: argparse.Namespace, there: set[str]) -> dict[str, peers.At
         found["foolbox PGD-40"] = peers.foolbox_attack("pgd", seed=seed)
         found["foolbox FMN"] = peers.foolbox_attack("fmn", seed=seed)
         found["foolbox FGSM"] = peers.foolbox_attack("fgsm", seed=seed)
+    return found
+
+
+def contenders_in(norm: str, words: argparse.Namespace, there: set[str]) -> dict[str, peers.Attack]:
+    """Ours, then what is installed, in L2 or L1."""
+    seed = words.seed
+    found = {OURS: peers.suite("standard", seed=seed, norm=norm)}
+    if "torchattacks" in there and norm == "l2":
+        found[REFERENCE] = peers.settings(seed=seed, norm="L2")
+    if "foolbox" in there:
+        for name in {"l2": ("l2 pgd", "l2 fmn", "l2 ddn"), "l1": ("l1 pgd", "l1 fmn", "l1 ead")}[norm]:
+            found[f"foolbox {name}"] = peers.foolbox_attack(name, seed=seed)
     return found
 
 
@@ -122,8 +140,9 @@ def table(title: str, found: dict[str, Found], radii: Sequence[float]) -> list[s
 
 def paper(task: Task, model: nn.Module, x: Tensor, y: Tensor, there: set[str]) -> list[str]:
     """`shao2021` and FGSM beside the same of other packages, and at other batch sizes."""
-    runs = {"vlmkit shao2021": peers.suite("shao2021", seed=SHAO_SEED)}
-    singles = {"vlmkit FGSM": peers.fgsm()}
+    runs = {name: peers.suite("shao2021", seed=SHAO_SEED) for name in ("vlmkit shao2021", "vlmkit shao2021, one curve")}
+    runs["vlmkit shao2021"] = peers.anew(runs["vlmkit shao2021"])
+    singles = {"vlmkit FGSM": peers.anew(peers.fgsm())}
     if "foolbox" in there:
         runs["foolbox PGD-40"] = peers.foolbox_attack("pgd", seed=SHAO_SEED)
         singles["foolbox FGSM"] = peers.foolbox_attack("fgsm", seed=SHAO_SEED)
@@ -137,7 +156,7 @@ def paper(task: Task, model: nn.Module, x: Tensor, y: Tensor, there: set[str]) -
         counts = " | ".join(str(int(value)) for value in one.robust.sum(1))
         lines.append(f"| {name} | {counts} | {one.forwards / len(task.radii):.1f} |")
     same = all(torch.equal(found["vlmkit FGSM"].robust, found[name].robust) for name in singles)
-    sized = [peers.suite("shao2021", seed=SHAO_SEED, lanes=lanes) for lanes in (16, 64, 128)]
+    sized = [peers.anew(peers.suite("shao2021", seed=SHAO_SEED, lanes=lanes)) for lanes in (16, 64, 128)]
     flags = [judged(attack, model, x, y, task.radii).robust for attack in sized]
     steady = all(torch.equal(found["vlmkit shao2021"].robust, one) for one in flags)
     lines += ["", f"FGSM: each image the same in all packages: {same}. PGD-40: each image the same at batch sizes 16, "
@@ -156,6 +175,7 @@ def main() -> None:
     parser.add_argument("--curves", default="mnist-cnn,mnist-cnn-hardened,mnist-vit-hardened")
     parser.add_argument("--curve-n", type=int, default=100)
     parser.add_argument("--paper", default="mnist-cnn,mnist-vit")
+    parser.add_argument("--norms", default="mnist-cnn")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()) / "vlmkit-bench-attack")
     parser.add_argument("--save", action="store_true", help="append to benchmarks/results/attack.md")
@@ -186,6 +206,10 @@ def main() -> None:
         say(table(f"{task.name}: {len(x)} images, accuracy {clean:.3f}, one radius", found, [task.eps]))
         if task.name in words.paper.split(","):
             say(paper(task, model, x, y, there))
+        for norm, eps in NORMS.items() if task.name in words.norms.split(",") else ():
+            others = contenders_in(norm, words, there)
+            found = {name: judged(attack, model, x, y, [eps], norm=norm) for name, attack in others.items()}
+            say(table(f"{task.name}: {len(x)} images, {norm}, one radius", found, [eps]))
         if task.name in words.curves.split(","):
             x, y = x[: words.curve_n], y[: words.curve_n]
             found = {name: judged(attack, model, x, y, task.radii) for name, attack in attacks.items()}

@@ -36,6 +36,15 @@ def suite(name: str, *, seed: int, norm: str = "linf", lanes: int | None = None)
     return ours(rounds, seed=seed, norm=norm, lanes=lanes)
 
 
+def anew(attack: Attack) -> Attack:
+    """An attack that knows nothing of one radius at another."""
+
+    def each(model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float]) -> list[Tensor]:
+        return [attack(model, x, y, [eps])[0] for eps in radii]
+
+    return each
+
+
 def fgsm() -> Attack:
     """Ours: one step from the image."""
     one = Round(Steps("fgsm", BALLS["linf"], ce, 1, 1.0, random_start=False, last=True))
@@ -109,17 +118,19 @@ def torchattacks_steps(name: str, *, seed: int) -> Attack:
 
 
 def foolbox_attack(name: str, *, seed: int) -> Attack:
-    """`pgd` (its default is that of Shao et al.), `fgsm`, `fmn`, and in L2 `l2pgd`, `l2fmn`, `ddn`."""
+    """`pgd` (its default is that of Shao et al.), `fgsm`, `fmn`, and some of L2 and L1."""
     from foolbox import PyTorchModel, attacks
 
     made = {
         "pgd": lambda: attacks.LinfPGD(steps=40, rel_stepsize=1 / 30, random_start=True),
         "fgsm": attacks.FGSM,
         "fmn": lambda: attacks.LInfFMNAttack(steps=FMN_STEPS),
-        "l2pgd": lambda: attacks.L2PGD(steps=100),
-        "l2fmn": lambda: attacks.L2FMNAttack(steps=FMN_STEPS),
-        "ddn": lambda: attacks.DDNAttack(steps=FMN_STEPS),
-        "l1fmn": lambda: attacks.L1FMNAttack(steps=FMN_STEPS),
+        "l2 pgd": lambda: attacks.L2PGD(steps=100),
+        "l2 fmn": lambda: attacks.L2FMNAttack(steps=FMN_STEPS),
+        "l2 ddn": lambda: attacks.DDNAttack(steps=FMN_STEPS),
+        "l1 pgd": lambda: attacks.SparseL1DescentAttack(steps=100),
+        "l1 fmn": lambda: attacks.L1FMNAttack(steps=FMN_STEPS),
+        "l1 ead": lambda: attacks.EADAttack(binary_search_steps=5, steps=200),
     }
 
     def attack(model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float]) -> list[Tensor]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vlmkit.core.attack.apgd import Apgd
+from vlmkit.core.attack.apgd import Apgd, steepest
 from vlmkit.core.attack.balls import BALLS
 from vlmkit.core.attack.board import Board
 from vlmkit.core.attack.fab import Fab
@@ -147,6 +147,30 @@ def test_squares_of_a_part_of_the_schedule_are_as_large_as_there():
     for first, last in ((0, 5000), (300, 4000), (1000, 10_000)):
         part = Square("part", BALLS["linf"], (last - first) // 10, first=first, last=last).shares
         assert torch.equal(part, whole[first : last + 1 : 10])
+
+
+def test_apgd_in_l1_steps_among_fewer_pixels_and_begins_again_where_the_change_became_sparser(lane):
+    attack, eps = Apgd("apgd", BALLS["l1"], ce, 100), torch.full((4,), 6.0)
+    best, gradient = lane.x0[:4].clone(), -lane.x0[4:8]
+    best[:, 0, :3] = 2.0  # 24 of 128 pixels
+    state = {
+        "done": torch.tensor([4, 8, 12, 13]), "changed": torch.tensor([60.0, 24.0, 25.0, 60.0]), "best": best,
+        "step": torch.tensor([3.0, 3.0, 0.6, 3.0]), "share": torch.full((4,), 0.2), "x": lane.x0[4:8],
+        "x0": lane.x0[:4], "best_gradient": lane.x0[8:],
+    }  # fmt: skip
+    x, found = attack.refocus(state, gradient, eps)
+    torch.testing.assert_close(state["step"], torch.tensor([6.0, 2.0, 0.6, 3.0]))  # sparser; not; least; no end
+    torch.testing.assert_close(state["share"], torch.tensor([0.125, 0.125, 0.125, 0.2]))  # 24 / 1.5 of 128
+    assert state["changed"].tolist() == [24, 24, 24, 60]
+    assert torch.equal(x, torch.cat([best[:1], lane.x0[5:8]]))
+    assert torch.equal(found, torch.cat([lane.x0[8:9], gradient[1:]]))
+    step = steepest(gradient, state["share"])
+    assert (step != 0).flatten(1).sum(1).tolist() == [16, 16, 16, 26]
+    torch.testing.assert_close(step.abs().flatten(1).sum(1), torch.ones(4))
+    assert bool((step * gradient >= 0).all())
+    for row in range(4):
+        moves = step[row] != 0
+        assert gradient[row].abs()[moves].min() > gradient[row].abs()[~moves].max()
 
 
 def test_momentum_gathers_gradients_of_mean_size_one(net, lane):

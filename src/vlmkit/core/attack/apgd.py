@@ -4,7 +4,8 @@ not risen enough, and goes back to the best point.
 From outside (Croce and Hein 2021, multi-eps): first within 3 eps, then 2 eps, then eps, each from the best point of the
 stage before, which finds its way around where gradients within the ball lead nowhere.
 
-In L1 steps are sparse and go without momentum, as those of Croce and Hein 2021, but always to the same share of pixels.
+In L1 (Croce and Hein 2021, algorithm 1) steps go without momentum along the signs of the steepest pixels alone; how
+many follows from how many the best point has changed.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,13 @@ from vlmkit.core.attack.losses import Loss
 
 MOMENTUM, RISES = 0.75, 0.75  # alpha and rho
 FIRST, LATER, LEAST = 0.22, 0.03, 0.06  # shares of the steps: first interval, by how much later ones are shorter, least
+GAP, SPARSER, MOST, LEAST_STEP, SAME = (
+    0.04,
+    1.5,
+    0.2,
+    0.1,
+    0.95,
+)  # in L1: interval by the steps, k, first share, eta_min
 WHOLE, OUTSIDE = ((1.0, 1.0),), ((3.0, 0.3), (2.0, 0.3), (1.0, 0.4))  # stages: radius by eps, share of the steps
 
 
@@ -34,6 +42,11 @@ class Apgd:
     warm: bool = False
     outside: bool = False
 
+    @property
+    def sparse(self) -> bool:
+        """Whether it goes the way of L1."""
+        return self.ball.name == "l1"
+
     @cached_property
     def stages(self) -> tuple[Tensor, Tensor, Tensor]:
         """For each number of steps done (num_steps + 2,): the radius by eps, whether a stage begins there, and the
@@ -43,7 +56,7 @@ class Apgd:
         for times, share in OUTSIDE if self.outside else WHOLE:
             length = self.num_steps - at if times == 1 else round(share * self.num_steps)
             begins[at], checks[at], radius[at:] = 1, 0, [times] * (self.num_steps + 2 - at)
-            checks[at + 1 : at + 1 + length] = intervals(length)
+            checks[at + 1 : at + 1 + length] = gaps(length) if self.sparse else intervals(length)
             at += length
         return torch.tensor(radius), torch.tensor(begins, dtype=torch.bool), torch.tensor(checks)
 
@@ -60,7 +73,7 @@ class Apgd:
             "best_loss": zero - torch.inf, "last_loss": zero - torch.inf, "check_loss": zero - torch.inf,
             "step": zero, "rises": zero.clone(), "halved": torch.ones_like(zero, dtype=torch.bool),
             "done": torch.zeros_like(lane.y),
-        }  # fmt: skip
+        } | ({"share": zero + MOST, "changed": zero.clone()} if self.sparse else {})  # fmt: skip
 
     def ask(self, state: State) -> Tensor:
         """The point where it stands."""
@@ -78,12 +91,19 @@ class Apgd:
         state["best_loss"] = torch.maximum(state["best_loss"], values)
         state["check_loss"] = torch.where(first, values, state["check_loss"])
         state["rises"] = torch.where(first, torch.zeros_like(values), state["rises"] + (values > state["last_loss"]))
-        state["step"] = torch.where(first, 2 * eps, state["step"])
+        state["step"] = torch.where(first, eps if self.sparse else 2 * eps, state["step"])
         state["halved"] |= first
         state["last_loss"] = values
-        x, gradient = self.halve(state, gradient)
-        moved = self.ball.project(x + wide(state["step"]) * self.ball.ascent(gradient), state["x0"], eps)
-        share = torch.where(first, 1.0, 1.0 if self.ball.name == "l1" else MOMENTUM).to(x.dtype)
+        if self.sparse:
+            state["share"] = torch.where(first, MOST, state["share"])
+            state["changed"] = torch.where(first, MOST * gradient[0].numel(), state["changed"])
+            x, gradient = self.refocus(state, gradient, eps)
+            uphill = steepest(gradient, state["share"])
+        else:
+            x, gradient = self.halve(state, gradient)
+            uphill = self.ball.ascent(gradient)
+        moved = self.ball.project(x + wide(state["step"]) * uphill, state["x0"], eps)
+        share = torch.where(first, 1.0, 1.0 if self.sparse else MOMENTUM).to(x.dtype)
         ahead = x + wide(share) * (moved - x) + wide(1 - share) * (x - state["before"])
         ahead = torch.where(wide(begins[done + 1]), state["best"], ahead)
         state["before"], state["x"] = x, self.ball.project(ahead, state["x0"], state["eps"] * radius[done + 1])
@@ -103,6 +123,34 @@ class Apgd:
         state["rises"] = torch.where(at_check, torch.zeros_like(state["rises"]), state["rises"])
         back = wide(halves)
         return torch.where(back, state["best"], state["x"]), torch.where(back, state["best_gradient"], gradient)
+
+    def refocus(self, state: State, gradient: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """In L1, at the end of an interval: step among two thirds as many pixels as the best point has changed; from
+        there with the largest step if it has become sparser, else on with a smaller one."""
+        at_check = self.stages[2].to(state["done"].device)[state["done"]] > 0
+        changed = (state["best"] != state["x0"]).flatten(1).sum(1).to(eps.dtype)
+        sparser = at_check & (changed < SAME * state["changed"])
+        smaller = torch.maximum(state["step"] / SPARSER, LEAST_STEP * eps)
+        state["step"] = torch.where(at_check, torch.where(sparser, eps, smaller), state["step"])
+        state["share"] = torch.where(at_check, changed / SPARSER / gradient[0].numel(), state["share"])
+        state["changed"] = torch.where(at_check, changed, state["changed"])
+        back = wide(sparser)
+        return torch.where(back, state["best"], state["x"]), torch.where(back, state["best_gradient"], gradient)
+
+
+def steepest(gradient: Tensor, share: Tensor) -> Tensor:
+    """The signs of the steepest pixels of gradients (B, C, Y, X), a share of all (B,), of sum 1 together."""
+    flat = gradient.flatten(1)
+    count = (share * flat.shape[1]).round().clamp(1, flat.shape[1]).to(torch.int64)
+    least = flat.abs().sort(dim=1, descending=True).values.gather(1, count[:, None] - 1)
+    signs = torch.where(flat.abs() >= least, flat.sign(), torch.zeros_like(flat))
+    return (signs / signs.abs().sum(1, keepdim=True).clamp_min(1)).reshape(gradient.shape)
+
+
+def gaps(num_steps: int) -> list[int]:
+    """For each of so many steps, from the first on, the length of the interval that ends with it, all alike, or 0."""
+    gap = max(int(GAP * num_steps), 1)
+    return [0 if step % gap else gap for step in range(1, num_steps + 1)]
 
 
 def intervals(num_steps: int) -> list[int]:
