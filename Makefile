@@ -21,6 +21,8 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 demo: setup
 	$(MAKE) --directory examples/language-loop PATH="$(abspath $(BIN)):$$PATH" OUT="$(abspath demo)" QUICK=$(QUICK)
+	$(MAKE) --directory examples/robustness PATH="$(abspath $(BIN)):$$PATH" OUT="$(abspath demo/robustness)" QUICK=$(QUICK) \
+	  $(if $(QUICK),,MODELS="vit vit-hardened" N=100)
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
