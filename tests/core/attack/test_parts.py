@@ -7,6 +7,7 @@ from scipy.optimize import linprog
 from scipy.stats import kstest
 
 from vlmkit.core.attack.balls import BALLS, wide
+from vlmkit.core.attack.board import ROUNDING
 from vlmkit.core.attack.losses import LOSSES, dlr, dlr_to, margin, pma
 from vlmkit.core.attack.planes import to_plane
 from vlmkit.core.attack.randomness import keys_of, normal, uniform
@@ -34,6 +35,18 @@ def test_projections_land_within_ball_and_box_and_stay_there(norm):
     torch.testing.assert_close(ball.project(inside, x0, torch.full((40,), 9.0)), inside)
     size = torch.tensor([np.linalg.norm(d.flatten(), NORMS[norm]) for d in (x - x0).numpy()])
     torch.testing.assert_close(ball.size(x - x0), size)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 8 / 255), ("l2", 2.0), ("l2", 5.0), ("l1", 3.0), ("l1", 24.0)])
+def test_rounding_puts_no_point_of_a_sphere_outside_of_it(norm, eps):
+    ball, draw = BALLS[norm], torch.Generator().manual_seed(3)
+    x0 = (255 * (0.3 + 0.4 * torch.rand(8, 3, 64, 64, generator=draw))).round() / 255
+    radii = torch.full((8,), eps)
+    x = ball.project(x0 + 3 * eps * ball.ascent(torch.randn(x0.shape, generator=draw)), x0, radii)
+    assert bool((ball.size(x - x0) <= radii + ROUNDING).all())
+    exact = np.linalg.norm((x.double() - x0.double()).flatten(1).numpy(), NORMS[norm], axis=1)
+    assert exact.max() <= eps + ROUNDING
+    assert exact.min() >= eps * (1 - 1e-4)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l1"])

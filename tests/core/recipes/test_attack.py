@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 
 from vlmkit.core.configs.attack import AttackConfig
 from vlmkit.core.errors import InputError
+from vlmkit.core.io.images import encode
 from vlmkit.core.recipes.attack import run
 
 CODE = '''
@@ -274,6 +276,15 @@ def test_labels_in_another_order_are_refused_and_named(place, tmp_path):
     with pytest.raises(InputError, match="beyond the model's 5 classes"):
         run(AttackConfig(model=f"{place / 'nets.py'}:plain", images=tmp_path / "beyond.npz", out=tmp_path / "no"))
     assert not (tmp_path / "no").exists()
+
+
+def test_an_id_that_two_images_have_is_refused(place, tmp_path):
+    data = np.load(place / "images.npz")
+    images = [encode(pixels, "one") for pixels in data["images"]]
+    rows = [{"id": "twice", "image": image, "label": int(y)} for image, y in zip(images, data["labels"], strict=True)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "images.parquet")
+    with pytest.raises(InputError, match="'twice' is that of 40 images"):
+        run(AttackConfig(model=f"{place / 'nets.py'}:plain", images=tmp_path / "images.parquet", out=tmp_path / "no"))
 
 
 def test_images_of_several_shapes_lie_in_several_tensors(place, tmp_path):

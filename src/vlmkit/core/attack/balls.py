@@ -13,6 +13,7 @@ from vlmkit.core.attack.randomness import normal, uniform
 
 TINY = 1e-12
 BISECTIONS = 50
+SHORTER = 1 - 2.0**-22  # what float32 rounds a product of two numbers by, twice
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ def boxed(x: Tensor) -> Tensor:
     return x.clamp(0, 1)
 
 
+def moved(x0: Tensor, d: Tensor) -> Tensor:
+    """x0 + d within the box, rounded towards x0, so that the change is no larger than d.
+
+    Rounding to the nearest was measured to put up to half of the points of a sphere outside of it.
+    """
+    x = boxed(x0 + d)
+    return torch.where((x - x0).abs() > d.abs(), torch.nextafter(x, x0), x)
+
+
 def linf_size(d: Tensor) -> Tensor:
     """The largest absolute value."""
     return d.abs().flatten(1).amax(1)
@@ -59,13 +69,14 @@ def linf_noise(x0: Tensor, eps: Tensor, keys: Tensor, counts: Tensor) -> Tensor:
 
 def l2_size(d: Tensor) -> Tensor:
     """The Euclidean length."""
-    return d.flatten(1).norm(dim=1)
+    return d.flatten(1).norm(dim=1, dtype=torch.float64).to(d.dtype)
 
 
 def l2_project(x: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
     """Shortened, then cut to the box, which shortens it further."""
     d = x - x0
-    return boxed(x0 + d * wide((eps / l2_size(d).clamp_min(TINY)).clamp_max(1)))
+    size = l2_size(d)
+    return moved(x0, d * wide(torch.where(size > eps, SHORTER * eps / size.clamp_min(TINY), 1.0)))
 
 
 def l2_ascent(gradient: Tensor) -> Tensor:
@@ -80,7 +91,7 @@ def l2_noise(x0: Tensor, eps: Tensor, keys: Tensor, counts: Tensor) -> Tensor:
 
 def l1_size(d: Tensor) -> Tensor:
     """The sum of absolute values."""
-    return d.abs().flatten(1).sum(1)
+    return d.abs().flatten(1).sum(1, dtype=torch.float64).to(d.dtype)
 
 
 def l1_project(x: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
@@ -98,7 +109,7 @@ def l1_project(x: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
         too_large = l1_size(at(middle)) > eps
         low, high = torch.where(too_large, middle, low), torch.where(too_large, high, middle)
     inside = l1_size(at(torch.zeros_like(eps))) <= eps
-    return boxed(x0 + d.sign() * at(torch.where(inside, torch.zeros_like(high), high)))
+    return moved(x0, d.sign() * at(torch.where(inside, torch.zeros_like(high), high)))
 
 
 def l1_ascent(gradient: Tensor, *, share: float = 0.05) -> Tensor:

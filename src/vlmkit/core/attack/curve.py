@@ -160,17 +160,6 @@ def steps_of(ball: Ball, rounds: Sequence[Round], radii: Sequence[float], *, fre
     for eps in smaller:
         found += [Step(one, eps, "standing") for one in (Round(Shorter(ball)), *rounds)]
     return [*found, Step(more, None, "few"), nearer, Step(Round(Bisect()), largest, "fooled", minimise=True)]
-    largest, *smaller = sorted(radii, reverse=True)
-    nearer = [
-        Step(Round(one), largest, "fooled", minimise=True) for one in (Fab("nearer", ball, NEARER, warm=True), Bisect())
-    ]
-    found = [Step(one, largest, "standing") for one in rounds]
-    for eps in smaller:
-        found += [
-            *nearer[: eps == smaller[0]],
-            *(Step(one, eps, "standing") for one in (Round(Shorter(ball)), *rounds)),
-        ]
-    return [*found, Step(more, None, "few"), *nearer]
 
 
 def measure(

@@ -2,7 +2,8 @@
 
 A model may withstand attacks because it is robust, or because its gradients say nothing (Athalye et al. 2018; Pintor et
 al. 2022). Every sign is counted on images, and fires when the share is above its limit beyond chance: the lower
-Clopper-Pearson bound at 95 percent, so that one image in a few says nothing.
+Clopper-Pearson bound at 95 percent. What shows on all images fires however few they are, unless it is a gain of one
+attack over others: that one image was found later says nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ LIMITS = {
     "zero_gradient": 0.05, "vanishing_gradient": 0.05, "flat": 0.05, "unbounded": 0.1, "probabilities": 0.5,
     "square_gain": 0.002, "more_steps": 0.002,
 }  # fmt: skip
+GAINS = ("square_gain", "more_steps")
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ class Sign:
     @property
     def fired(self) -> bool:
         """Whether the share is above its limit beyond chance."""
-        if not self.count:
-            return False
+        gain = self.indicator in GAINS
+        if self.count <= gain or self.count == self.of:
+            return self.count > gain
         low, _ = proportion_confint(self.count, self.of, alpha=0.1 / self.looks, method="beta")
         return bool(low > LIMITS.get(self.indicator, 0.0))
 

@@ -79,6 +79,7 @@ def open_exam(config: Examining, word: str, images: Path) -> Exam:
     pictures = read_pictures(
         images, count=config.n, labels=model.labels, seed=None if config.n is None else config.seed
     )
+    check_ids(pictures, images)
     if config.pixels == "model":
         model, pictures = at_model_size(model, pictures)
     groups = alike(pictures.pixels)
@@ -110,6 +111,14 @@ def at_model_size(model: Classifier, pictures: Pictures) -> tuple[Classifier, Pi
     model.prepare = replace(model.prepare, target=None, crop=None)
     made = [shape(torch.from_numpy(one)[None])[0].clamp(0, 1).numpy() for one in pictures.pixels]
     return model, replace(pictures, pixels=made)
+
+
+def check_ids(pictures: Pictures, images: Path) -> None:
+    """Refuse an id that two images have: what is found of an image goes by its id."""
+    name, count = Counter(pictures.ids).most_common(1)[0]
+    if count > 1:
+        fix = "give each image an id of its own, or leave the column out"
+        raise InputError(f"the id '{name}' is that of {count} images", where=str(images), fix=fix)
 
 
 def check_labels(model: Classifier, pictures: Pictures, images: Path) -> None:
