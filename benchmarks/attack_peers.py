@@ -57,8 +57,10 @@ def ours(rounds: Callable[[nn.Module], list[Round]], *, seed: int, norm: str, la
     def attack(model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float]) -> list[Tensor]:
         ids = [str(one) for one in range(len(x))]
         wide = lanes or len(x)
-        subject = Subject.of(Oracle(model), x, y, ids, BALLS[norm], lanes=wide)
-        measure(subject, rounds(model), radii, lanes=wide, seed=seed)
+        some = rounds(model)
+        malt = any(one.malt for one in some)
+        subject = Subject.of(Oracle(model), x, y, ids, BALLS[norm], lanes=wide, malt=malt)
+        measure(subject, some, radii, lanes=wide, seed=seed)
         known = subject.board
         return [torch.where(subject.robust(eps).reshape(-1, 1, 1, 1), x, within(known.fooling, known.size, x, eps))
                 for eps in radii]  # fmt: skip

@@ -40,14 +40,14 @@ def standard(ball: Ball, classes: int) -> list[Round]:
     Gradients first, from within the ball and from outside of it (two losses and three targets); then Square Attack from
     the point nearest to fooling the model, coarse and fine, and gradients again from where each of them came.
 
-    Measured (benchmarks/attack.py; results/attack.md there): on five CNNs and ViTs of MNIST and digits the
-    gradients end where nine targets of 100 steps and more losses end; with targets in the order of MALT (Melamed et
-    al. 2024) the first one or two suffice, but three in the order of the logits end there as well. On a hardened
-    CNN that masks its gradients a little (400 images, two seeds) APGD from within leaves 112 right, from outside 91
-    and 88, Square and gradients from the nearest point 74 and 74; AutoAttack's settings leave 90. On a hardened ViT
-    Square finds nothing. Where there is no gradient at all, 5,000 queries of Square find some 2 in 100 images more.
+    Measured (benchmarks/attack.py; results/attack.md there): on five CNNs and ViTs of MNIST and digits the gradients
+    end where nine targets of 100 steps and more losses end; of targets in the order of MALT (Melamed et al. 2024) the
+    first one or two suffice, in the order of the logits it takes three. On a hardened CNN that masks its gradients a
+    little (400 images, two seeds) APGD from within leaves 112 right, from outside 91 and 88, Square and gradients from
+    the nearest point 74 and 74; AutoAttack's settings leave 90. On a hardened ViT Square finds nothing. Where there is
+    no gradient at all, 5,000 queries of Square find some 2 in 100 images more.
     """
-    targets = [Round(Apgd("apgd-t", ball, dlr_to, 50), rank) for rank in range(min(3, classes - 1))]
+    targets = [Round(Apgd("apgd-t", ball, dlr_to, 50), rank, malt=True) for rank in range(min(3, classes - 1))]
     return [
         Round(Apgd("apgd-ce", ball, ce, 50)),
         Round(Apgd("apgd-margin", ball, margin, 50)),
