@@ -11,8 +11,9 @@ from vlmkit.core.configs.attack import AttackConfig
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.job import Job, Result, open_job
 from vlmkit.core.io.progress import log
+from vlmkit.core.recipes.attack_checks import check_chance
 from vlmkit.core.recipes.attack_files import reread, shown, write_changes, write_pages
-from vlmkit.core.recipes.attack_parts import Exam, check_chance, code_of, open_exam
+from vlmkit.core.recipes.attack_parts import Exam, code_of, open_exam
 from vlmkit.core.recipes.attack_units import Goal, Part, examine, units
 
 

@@ -22,7 +22,8 @@ from vlmkit.core.io.plots import PNG, SVG, saved
 from vlmkit.core.io.tensors import load_tensors, save_tensors
 from vlmkit.core.models.load import read_config
 from vlmkit.core.recipes.attack import clean
-from vlmkit.core.recipes.attack_parts import Exam, check_chance, open_exam
+from vlmkit.core.recipes.attack_checks import check_chance
+from vlmkit.core.recipes.attack_parts import Exam, open_exam
 
 PIECE = 4  # batches that are kept on the disk together
 TABLE, CHANGES, PAGE = "part-00000.parquet", "deltas.safetensors", "report.html"
