@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vlmkit.core.attack.balls import BALLS
-from vlmkit.core.attack.curve import Subject, measure
+from vlmkit.core.attack.curve import FEW, Subject, measure
 from vlmkit.core.attack.losses import ce
 from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.steps import Steps
@@ -33,7 +33,7 @@ def suite(name: str, *, seed: int, norm: str = "linf", lanes: int | None = None)
     def rounds(_model: nn.Module) -> list[Round]:
         return SUITES[name](BALLS[norm], CLASSES)
 
-    return ours(rounds, seed=seed, norm=norm, lanes=lanes)
+    return ours(rounds, seed=seed, norm=norm, lanes=lanes, fresh=name in ("autoattack", "shao2021"))
 
 
 def anew(attack: Attack) -> Attack:
@@ -48,11 +48,13 @@ def anew(attack: Attack) -> Attack:
 def fgsm() -> Attack:
     """Ours: one step from the image."""
     one = Round(Steps("fgsm", BALLS["linf"], ce, 1, 1.0, random_start=False, last=True))
-    return ours(lambda _model: [one], seed=0, norm="linf", lanes=None)
+    return ours(lambda _model: [one], seed=0, norm="linf", lanes=None, fresh=True)
 
 
-def ours(rounds: Callable[[nn.Module], list[Round]], *, seed: int, norm: str, lanes: int | None) -> Attack:
-    """Rounds of ours."""
+def ours(
+    rounds: Callable[[nn.Module], list[Round]], *, seed: int, norm: str, lanes: int | None, fresh: bool = False
+) -> Attack:
+    """Rounds of ours; `fresh` those that are judged as they are published."""
 
     def attack(model: nn.Module, x: Tensor, y: Tensor, radii: Sequence[float]) -> list[Tensor]:
         ids = [str(one) for one in range(len(x))]
@@ -60,7 +62,7 @@ def ours(rounds: Callable[[nn.Module], list[Round]], *, seed: int, norm: str, la
         some = rounds(model)
         malt = any(one.malt for one in some)
         subject = Subject.of(Oracle(model), x, y, ids, BALLS[norm], lanes=wide, malt=malt)
-        measure(subject, some, radii, lanes=wide, seed=seed)
+        measure(subject, some, radii, lanes=wide, seed=seed, fresh=fresh, few=0 if fresh else FEW)
         known = subject.board
         return [torch.where(subject.robust(eps).reshape(-1, 1, 1, 1), x, within(known.fooling, known.size, x, eps))
                 for eps in radii]  # fmt: skip

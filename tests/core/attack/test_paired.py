@@ -26,9 +26,8 @@ def test_the_test_is_the_exact_binomial_one():
     assert Paired(5, 3, 3, 2).p == 1.0
 
 
-def test_models_are_counted_by_the_radius_that_they_withstand():
-    robust, wrong = {"status": "robust", "radius_high": None}, {"status": "clean_wrong", "radius_high": 0.0}
-    fooled = {"status": "fooled", "radius_high": 0.05}
+def test_models_are_counted_by_the_radii_that_they_withstand():
+    robust, fooled, wrong = ({"robust_at": some} for some in ([0.04, 0.05], [0.04], []))
     a, b = [robust, robust, fooled, wrong], [robust, fooled, fooled, robust]
     assert Paired.of(a, b, 0.05) == Paired(1, 1, 1, 1)
     assert Paired.of(a, b, 0.04) == Paired(3, 0, 1, 0)

@@ -246,7 +246,23 @@ def test_published_suites_are_run_anew_at_each_radius(place, tmp_path):
     found = run(config(place, "plain", out=tmp_path / "pgd", suite="shao2021", eps=("0.02,0.05",), seed=310))
     steps = [one for one in found.values["steps"] if one["attack"] == "pgd-40"]
     assert [(one["eps"], one["tried"]) for one in steps] == [(0.05, 37), (0.02, 37)]
-    assert found.values["curve"][0]["robust_accuracy"] <= (37 - steps[1]["fooled"]) / 40
+    assert found.values["curve"][0]["robust_accuracy"] == (37 - steps[1]["fooled"]) / 40
+    assert found.values["curve"][1]["robust_accuracy"] == (37 - steps[0]["fooled"]) / 40
+
+
+def test_fgsm_is_judged_at_each_radius_by_itself(place, tmp_path):
+    model, data = model_of(place), np.load(place / "images.npz")
+    x = torch.tensor(data["images"][:, None] / np.float32(255), dtype=torch.float32).requires_grad_()
+    y = torch.tensor(data["labels"])
+    radii = (0.02, 0.05, 0.1, 0.3, 0.6)
+    (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(model(x), y, reduction="sum"), x)
+    right = model(x).argmax(1) == y
+    truth = [
+        float((right & (model((x + eps * gradient.sign()).clamp(0, 1)).argmax(1) == y)).float().mean()) for eps in radii
+    ]
+    words = {"attacks": ("fgsm",), "suite": "standard", "eps": (",".join(map(str, radii)),)}
+    found = run(config(place, "plain", out=tmp_path / "fgsm", **words))
+    assert [one["robust_accuracy"] for one in found.values["curve"]] == pytest.approx(truth)
 
 
 @pytest.mark.parametrize(

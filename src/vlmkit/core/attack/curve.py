@@ -3,8 +3,8 @@
 The largest radius comes first: an image that withstands it withstands all smaller ones, so only fooled images go on,
 and first by the change that fooled them, shortened: by steps of FAB from there, and along the line to the image. The
 smallest change found of each image says at which radii it is fooled, so the curve cannot rise with the radius. Attacks
-that are to be judged as they are published (`fresh`) are run on all images at each radius instead, and nothing is
-shortened.
+that are to be judged as they are published (`fresh`) are run on all images at each radius instead, nothing is
+shortened, and each radius is judged by itself, so such a curve may rise.
 """
 
 from collections.abc import Callable, Sequence
@@ -118,8 +118,7 @@ class Step:
 
 @dataclass
 class Done:
-    """What came of a step: how many images it was tried on and fooled, and the passes it took. A step that shortens
-    counts every shorter change as one."""
+    """What came of a step: how many images it was tried on and fooled, and the passes it took."""
 
     attack: str
     eps: float
@@ -131,13 +130,19 @@ class Done:
 
 @dataclass
 class Place:
-    """How far a measurement is: the steps that are done, the work of the one begun, and when that began."""
+    """How far a measurement is: the steps that are done, the work of the one begun, and when that began.
+
+    Attributes:
+        before: what a step aside is to leave as it is.
+        held: of published attacks, which images are right at each radius after those of that radius alone (N,).
+    """
 
     done: list[Done] = field(default_factory=list)
     work: Work | None = None
     eps: float = 0.0
     passes: tuple[int, int] = (0, 0)
-    before: dict[str, Tensor] | None = None  # what a step aside is to leave as it is
+    before: dict[str, Tensor] | None = None
+    held: dict[float, Tensor] = field(default_factory=dict)
 
 
 class Trail(Protocol):
@@ -165,7 +170,7 @@ def steps_of(ball: Ball, rounds: Sequence[Round], radii: Sequence[float], *, fre
 def measure(
     subject: Subject, rounds: Sequence[Round], radii: Sequence[float], *, lanes: int, seed: int, fresh: bool = False,
     few: int = FEW, trail: Trail | None = None, told: Callable[[str, float, float, float], None] | None = None,
-) -> list[Done]:  # fmt: skip
+) -> Place:  # fmt: skip
     """Attack at each radius, the largest first, and find how far fooled images can be brought back.
 
     The results are on the board, where `by` is the number of a step of `steps_of`. Of those that withstand, more steps
@@ -195,13 +200,16 @@ def measure(
         spent = [now - then for now, then in zip(passes(subject.oracle), place.passes, strict=True)]
         if place.before is not None:
             subject.board.load(place.before)
-        place.done.append(Done(step.one.name, place.eps, len(place.work.rows), place.work.fooled, *spent))
+        assert place.work.hit is not None
+        place.done.append(Done(step.one.name, place.eps, len(place.work.rows), int(place.work.hit.sum()), *spent))
+        if step.among == "all":
+            place.held[place.eps] = place.held.get(place.eps, subject.right) & ~place.work.hit
         place.work, place.before = None, None
         if told:
             told(step.one.name, place.eps, accuracy(subject, place.eps), number + 1)
     if trail:
         trail.save(subject, place)
-    return place.done
+    return place
 
 
 def begin(
@@ -213,7 +221,7 @@ def begin(
     standing = subject.robust(place.eps)
     withstood = subject.robust(min(larger)) if larger else torch.zeros_like(standing)
     chosen = {
-        "all": subject.right if first else standing,
+        "all": place.held.get(place.eps, subject.right),
         "standing": standing & ~withstood,
         "few": standing & (standing.cumsum(0) <= few),
         "fooled": subject.right & subject.board.size.isfinite(),

@@ -94,6 +94,11 @@ def differentiable(oracle: Oracle, x: Tensor, y: Tensor) -> bool:
         return False
 
 
+def blind(oracle: Oracle, x: Tensor, y: Tensor) -> bool:
+    """Whether the gradient is zero at all of some images: attacks that follow it do not move."""
+    return bool(no_slope(oracle, x, y, margin, lambda logits: logits).all())
+
+
 def static_signs(subject: Subject, *, seed: int, gradients: bool, most: int = LOOKED_AT) -> list[Sign]:
     """What a few images show that the model has right."""
     rows = subject.right.nonzero()[:most, 0]

@@ -57,14 +57,14 @@ class Attack(Protocol):
 
 @dataclass
 class Work:
-    """An attack on some images of a board: rows (M,) with their targets (M,) and keys (M,), how far it is, and how
-    often it fooled the model."""
+    """An attack on some images of a board: rows (M,) with their targets (M,) and keys (M,), how far it is, and which of
+    all images it fooled (N,)."""
 
     rows: Tensor
     targets: Tensor
     keys: Tensor
+    hit: Tensor | None = None
     place: int = 0
-    fooled: int = 0
     active: Tensor | None = None
     state: State | None = None
 
@@ -78,6 +78,7 @@ def run(
     With `minimise` fooled images go on, to smaller changes. `pause` is called every so often, when `work` and the board
     can be written and gone on from.
     """
+    work.hit = torch.zeros_like(board.y, dtype=torch.bool) if work.hit is None else work.hit
     since, every_s = time.monotonic(), EVERY_S if every_s is None else every_s
     while True:
         refill(attack, board, work, eps=eps, lanes=lanes)
@@ -96,7 +97,7 @@ def run(
                 logits = confirmed(oracle, board, rows, x, logits)
         board.forwards[rows] += 1
         fooled = board.tell(rows, x, logits, ball, eps=state["eps"], by=by, counts=state.get("counts"))
-        work.fooled += int(fooled.sum())
+        work.hit[rows[fooled]] = True
         through = attack.tell(state, logits, values, gradient)
         stay = ~(through if minimise else through | fooled)
         if not bool(stay.all()):

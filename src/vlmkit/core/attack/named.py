@@ -42,7 +42,8 @@ ATTACKS: dict[str, Rounds] = {
 
 
 def rounds_of(suite: str, attacks: Sequence[str], ball: Ball, classes: int, *, gradients: bool = True) -> list[Round]:
-    """The rounds of a suite, or of attacks by name; without gradients those that need none, or Square Attack alone.
+    """The rounds of a suite, or of attacks by name; without gradients those named that need none, or Square Attack with
+    all its queries.
 
     Raises:
         InputError: no attack has such a name.
@@ -53,4 +54,4 @@ def rounds_of(suite: str, attacks: Sequence[str], ball: Ball, classes: int, *, g
     found = [one for name in attacks for one in ATTACKS[name](ball, classes)] or SUITES[suite](ball, classes)
     if gradients:
         return found
-    return [one for one in found if one.attack.loss is None] or ATTACKS["square"](ball, classes)
+    return [one for one in found if attacks and one.attack.loss is None] or ATTACKS["square"](ball, classes)

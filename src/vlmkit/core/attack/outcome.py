@@ -44,8 +44,11 @@ def settle(subject: Subject, *, lanes: int) -> Tensor:
     return changes
 
 
-def rows_of(subject: Subject, steps: Sequence[Step], labels: Tensor, radii: Sequence[float]) -> Iterator[Row]:
-    """A row for each image of a board, in its order; `labels` (N,) are the true classes."""
+def rows_of(
+    subject: Subject, steps: Sequence[Step], labels: Tensor, radii: Sequence[float], held: Mapping[float, Tensor]
+) -> Iterator[Row]:
+    """A row for each image of a board, in its order; `labels` (N,) are the true classes. An image counts as right at
+    radii below its smallest change or, of published attacks, where those of the radius left it right (`held`)."""
     board, largest = subject.board, max(radii)
     for row, name in enumerate(subject.ids):
         size = float(board.size[row])
@@ -60,6 +63,8 @@ def rows_of(subject: Subject, steps: Sequence[Step], labels: Tensor, radii: Sequ
             "attack": steps[by].one.name if fooled else None,
             "target": target_of(subject, row, steps[by]) if fooled else None,
             "prediction": int(board.given[row]) if fooled else int(subject.given[row]),
+            "robust_at": [eps for eps in sorted(radii) if right and (
+                size > eps + ROUNDING or (eps in held and bool(held[eps][row])))],
             "queries": int(board.forwards[row]), "gradients": int(board.backwards[row]),
         }  # fmt: skip
 
@@ -73,8 +78,8 @@ def target_of(subject: Subject, row: int, step: Step) -> int | None:
 
 
 def withstands(row: Mapping[str, Any], eps: float) -> bool:
-    """Whether the model has an image right at a radius, as far as is known."""
-    return row["status"] != WRONG and (row["radius_high"] is None or row["radius_high"] > eps + ROUNDING)
+    """Whether the model has an image right at a radius that was attacked, as far as its attacks tell."""
+    return eps in row["robust_at"]
 
 
 def interval(count: int, of: int) -> tuple[float, float]:

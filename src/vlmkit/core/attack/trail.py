@@ -24,11 +24,13 @@ class FileTrail:
             "done": [asdict(one) for one in place.done], "eps": place.eps, "passes": place.passes,
             "forwards": subject.oracle.forwards, "backwards": subject.oracle.backwards,
         }  # fmt: skip
+        tensors |= {f"held.{eps!r}": one for eps, one in place.held.items()}
         tensors |= {f"before.{name}": one for name, one in (place.before or {}).items()}
         if place.work is not None:
             work = place.work
-            tensors |= {"work.rows": work.rows, "work.targets": work.targets, "work.keys": work.keys}
-            told |= {"place": work.place, "fooled": work.fooled}
+            parts = {"rows": work.rows, "targets": work.targets, "keys": work.keys, "hit": work.hit}
+            tensors |= {f"work.{name}": one for name, one in parts.items() if one is not None}
+            told |= {"place": work.place}
             if work.active is not None and work.state is not None and len(work.active):
                 tensors |= {"active": work.active} | {f"state.{name}": one for name, one in work.state.items()}
         save_tensors(self.path, tensors, metadata={"told": json.dumps(told)})
@@ -44,12 +46,13 @@ class FileTrail:
         work = None
         if "place" in told:
             rows, targets, keys = (tensors[f"work.{name}"] for name in ("rows", "targets", "keys"))
-            work = Work(rows, targets, keys, place=told["place"], fooled=told["fooled"])
+            work = Work(rows, targets, keys, tensors.get("work.hit"), told["place"])
             if "active" in tensors:
                 work.active, work.state = tensors["active"], inside(tensors, "state.")
         forwards, backwards = told["passes"]
         before = inside(tensors, "before.") or None
-        return Place([Done(**one) for one in told["done"]], work, told["eps"], (forwards, backwards), before)
+        held = {float(name): one for name, one in inside(tensors, "held.").items()}
+        return Place([Done(**one) for one in told["done"]], work, told["eps"], (forwards, backwards), before, held)
 
 
 def inside(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -44,7 +44,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         [
             ("id", TEXT), ("label", INT), ("clean_prediction", INT), ("status", TEXT), ("norm", TEXT),
             ("radius_low", REAL), ("radius_high", REAL), ("attack", TEXT), ("target", INT), ("prediction", INT),
-            ("queries", INT), ("gradients", INT), ("tensor", TEXT), ("row", INT),
+            ("robust_at", pa.list_(REAL)), ("queries", INT), ("gradients", INT), ("tensor", TEXT), ("row", INT),
         ]
     ),
     "spectrum": pa.schema(

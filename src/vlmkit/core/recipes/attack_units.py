@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vlmkit.core.attack.balls import BALLS
 from vlmkit.core.attack.curve import FEW, Done, Subject, measure, steps_of
-from vlmkit.core.attack.evidence import LOOKED_AT, Sign, differentiable, gain_signs, static_signs
+from vlmkit.core.attack.evidence import LOOKED_AT, Sign, blind, differentiable, gain_signs, static_signs
 from vlmkit.core.attack.named import rounds_of
 from vlmkit.core.attack.outcome import Row, rows_of, settle
 from vlmkit.core.attack.trail import FileTrail
@@ -20,6 +20,7 @@ from vlmkit.core.io.progress import log, progress
 from vlmkit.core.recipes.attack_parts import Exam
 
 UNIT_BYTES = 256 << 20  # of pixels
+SOME = 8  # images at which a gradient is looked for
 FRESH = ("autoattack", "shao2021")  # as published: anew at each radius
 
 
@@ -67,21 +68,16 @@ def examined(config: AttackConfig, exam: Exam, norm: str, group: np.ndarray, goa
     oracle, place, ball = exam.oracle(group), exam.device, BALLS[norm]
     x, y, ids = exam.stack(group, place)
     gradients = differentiable(oracle, x[:1], y[:1])
-    if not gradients:
-        log.warning("the model gives no gradients: only attacks that need none are run")
+    useful = gradients and not blind(oracle, x[:SOME], y[:SOME])
+    if not useful:
+        log.warning("the model gives no gradient, or zero: only attacks that need none are run")
     assert exam.model.num_classes is not None
     classes = 2 if goal.classes is not None else exam.model.num_classes
-    rounds = rounds_of(config.suite, config.attacks, ball, classes, gradients=gradients)
+    rounds = rounds_of(config.suite, config.attacks, ball, classes, gradients=useful)
     subject = Subject.of(
-        oracle,
-        x,
-        y,
-        ids,
-        ball,
-        lanes=config.batch_size,
-        goal=goal.of(group, place),
+        oracle, x, y, ids, ball, lanes=config.batch_size, goal=goal.of(group, place),
         malt=any(one.malt for one in rounds),
-    )
+    )  # fmt: skip
     radii, fresh = config.radii[norm], bool(config.attacks) or config.suite in FRESH
     steps = steps_of(ball, rounds, radii, fresh=fresh)
     share = len(group) / len(exam.pictures.ids)
@@ -89,15 +85,15 @@ def examined(config: AttackConfig, exam: Exam, norm: str, group: np.ndarray, goa
     def told(name: str, eps: float, robust: float, done: float) -> None:
         progress(f"attack in {norm}", round(done, 2), len(steps), f"steps ({name})", eps=eps, robust=robust)
 
-    done = measure(
+    found = measure(
         subject, rounds, radii, lanes=config.batch_size, seed=config.seed, fresh=fresh,
-        few=math.ceil(FEW * share) if gradients else 0, trail=FileTrail(trail), told=told,
+        few=math.ceil(FEW * share) if useful else 0, trail=FileTrail(trail), told=told,
     )  # fmt: skip
     most = math.ceil(LOOKED_AT * share)
     signs = static_signs(subject, seed=config.seed, gradients=gradients, most=most)
-    signs += gain_signs(done, int(subject.right.sum()))
+    signs += gain_signs(found.done, int(subject.right.sum()))
     changes = settle(subject, lanes=config.batch_size)
-    rows = list(rows_of(subject, steps, y, radii))
+    rows = list(rows_of(subject, steps, y, radii, found.held))
     for row, one in enumerate(rows):
         changes[row] *= one["status"] == "fooled"
-    return Part(group, rows, changes.cpu(), done, signs, oracle.forwards, oracle.backwards)
+    return Part(group, rows, changes.cpu(), found.done, signs, oracle.forwards, oracle.backwards)
