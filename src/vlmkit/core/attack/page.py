@@ -182,9 +182,9 @@ def classes(values: Values) -> str:
 
 
 def radius(eps: float) -> str:
-    """A radius as people write it: in 1/255 where that is a round number."""
+    """A radius as people write it: in 1/255 where that is a round number and a decimal is not."""
     steps = 255 * eps
-    if 0.9 < steps < 255 and abs(steps - round(steps)) < 1e-6:
+    if 0.9 < steps < 255 and abs(steps - round(steps)) < 1e-6 and abs(eps - round(eps, 3)) > 1e-9:
         return f"{round(steps)}/255"
     return number(eps, digits=3)
 

@@ -25,7 +25,7 @@ class AttackSpectrumConfig(Perturbing):
     makes: ClassVar[str | None] = "spectrum"
     outputs: ClassVar[str] = (
         "part-00000.parquet (a row an image and radius), deltas.safetensors (the changes), spectra.safetensors (energy "
-        "by ring and coefficient), bands.svg, radial.svg, report.html"
+        "by ring and coefficient), bands.svg, radial.svg, plane.svg, report.html"
     )
     paper: ClassVar[str] = "On the adversarial robustness of vision transformers (Shao et al., 2021)"
     examples: ClassVar[tuple[str, ...]] = (

@@ -46,8 +46,11 @@ def compared(first: Path, other: Path) -> list[Row]:
         raise InputError(
             "the runs share no norm and radius", where=f"{first}, {other}", fix="attack both with the same --eps"
         )
-    for path in (first, other):
-        if not read_manifest(path).metrics["reliable"]:
+    told = [read_manifest(path) for path in (first, other)]
+    if told[0].inputs[-1].content_digest != told[1].inputs[-1].content_digest:
+        log.warning("%s, %s: the images are of different files; those of one id are taken to be the same", first, other)
+    for path, one in zip((first, other), told, strict=True):
+        if not one.metrics["reliable"]:
             log.warning("%s: its own verdict is that it cannot be trusted", path)
     return [row(first, other, tables, norm, eps) for norm, eps in shared]
 
