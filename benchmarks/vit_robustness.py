@@ -104,11 +104,21 @@ def spectra(out: Path, n: int) -> str:
         )
         by = {one["change"]: one["accuracy"] for one in found["bands"]}
         shares = {one["band"]: one["share"] for one in found["energy"]}
-        keys = ("whole", "low", "mixed", "high")
-        rows.append([name, eps, *(percent(by[key]) for key in keys if key in by)])
-        rows[-1] += [percent(by[key]) if key in by else "–" for key in ("pgd-low", "pgd-high")]
+        keys = ("all", "low", "mixed", "high")
+        rows.append([name, eps, *(percent(by[key]) for key in keys)])
+        rows[-1] += [percent(by[key]) for key in ("without high", "pgd-low", "pgd-high")]
         rows[-1] += [percent(shares[key]) for key in ("low", "mixed", "high")]
-    head = ["model", "radius", "whole", "low alone", "mixed alone", "high alone", "attack in low", "attack in high"]
+    head = [
+        "model",
+        "radius",
+        "whole",
+        "low alone",
+        "mixed alone",
+        "high alone",
+        "all but high",
+        "attack in low",
+        "attack in high",
+    ]
     return table([*head, "energy low", "mixed", "high"], rows)
 
 
@@ -120,7 +130,7 @@ def features(out: Path, n: int) -> str:
     for one in found["models"]:
         shares = [f"{one['low_share']:.3f}", f"{one['white']:.3f}", f"{one['layers'][-1]['drift']:.2f}"]
         rows.append([one["name"], percent(one["robust_accuracy"]), *shares])
-    told = json.dumps(found["correlation"])
+    told = json.dumps([found["correlation"], *found["correlation_by_band"]])
     head = ["model", "robust at 0.05 (fast)", "low share, layer 1", "of white noise", "drift of the last layer"]
     return table(head, rows) + f"\n\nCorrelation of low share and robust accuracy: `{told}`"
 
