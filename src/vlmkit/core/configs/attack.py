@@ -40,6 +40,9 @@ class Examining(Action):
         "original",
         help="Whose pixels are changed: those of the images as they are, or as the model's processor resizes them.",
     )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = option(
+        "auto", help="Number format of the search; verdicts are in float32.", panel=COMPUTE
+    )
     batch_size: int = option(64, help="Images at a time; the results do not depend on it.", panel=COMPUTE, digest=False)
 
     def __post_init__(self) -> None:
@@ -48,8 +51,6 @@ class Examining(Action):
             raise InputError(f"--n is {self.n}", where="--n", fix="a positive number of images")
         if self.batch_size < 1:
             raise InputError(f"--batch-size is {self.batch_size}", where="--batch-size", fix="a positive number")
-        if self.dtype == "float64":
-            raise InputError("verdicts are in float32", where="--dtype float64", fix="--dtype float32 or bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
