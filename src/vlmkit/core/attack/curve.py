@@ -28,7 +28,7 @@ from vlmkit.core.attack.suites import Round
 
 Among = Literal["standing", "all", "few", "fooled"]
 FEW = 32  # images on which more steps are tried
-MORE_STEPS = 200
+MORE_STEPS = 100
 NEARER = 12  # steps
 SHORTENING = ("shorter", "nearer", "bisect")  # what they bring nearer was found by another
 COUNTS = ("forwards", "backwards")
