@@ -20,7 +20,7 @@ from vlmkit.core.attack.curve import FEW, Subject, measure
 from vlmkit.core.attack.losses import ce
 from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.steps import Steps
-from vlmkit.core.attack.suites import SUITES, Round
+from vlmkit.core.attack.suites import FRESH, SUITES, Round
 
 Attack = Callable[[nn.Module, Tensor, Tensor, Sequence[float]], list[Tensor]]
 CLASSES = 10
@@ -33,7 +33,7 @@ def suite(name: str, *, seed: int, norm: str = "linf", lanes: int | None = None)
     def rounds(_model: nn.Module) -> list[Round]:
         return SUITES[name](BALLS[norm], CLASSES)
 
-    return ours(rounds, seed=seed, norm=norm, lanes=lanes, fresh=name in ("autoattack", "shao2021"))
+    return ours(rounds, seed=seed, norm=norm, lanes=lanes, fresh=name in FRESH)
 
 
 def anew(attack: Attack) -> Attack:

@@ -86,12 +86,17 @@ def together(signs: Sequence[Sign]) -> list[Sign]:
 def differentiable(oracle: Oracle, x: Tensor, y: Tensor) -> bool:
     """Whether the model has a gradient at images, be it zero."""
     whole = x.clone().requires_grad_()
-    try:
-        values = margin(oracle.model(whole), y, y)
-        oracle.forwards += len(x)
-        return values.requires_grad and torch.autograd.grad(values.sum(), whole, allow_unused=True)[0] is not None
-    except (RuntimeError, NotImplementedError):  # an operation without a derivative
+    values = margin(oracle.model(whole), y, y)
+    oracle.forwards += len(x)
+    if not values.requires_grad:
         return False
+    try:
+        (slope,) = torch.autograd.grad(values.sum(), whole, allow_unused=True)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:  # how torch says that an operation of the model has no derivative
+        return False
+    return slope is not None
 
 
 def blind(oracle: Oracle, x: Tensor, y: Tensor) -> bool:

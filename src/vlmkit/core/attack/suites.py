@@ -17,6 +17,7 @@ from vlmkit.core.attack.square import Square
 from vlmkit.core.attack.steps import Steps
 
 MOST_TARGETS = 9  # of AutoAttack
+FRESH = ("autoattack", "shao2021")  # suites that are judged as they are published: anew at each radius
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -20,9 +21,8 @@ def load_file(path: Path) -> ModuleType:
         assert spec is not None
         assert spec.loader is not None
         made = sys.modules[name] = importlib.util.module_from_spec(spec)
-        try:
+        with ExitStack() as undo:
+            undo.callback(sys.modules.pop, name)
             spec.loader.exec_module(made)
-        except BaseException:
-            del sys.modules[name]
-            raise
+            undo.pop_all()  # it ran to its end, so it stays
     return sys.modules[name]

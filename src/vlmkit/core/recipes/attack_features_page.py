@@ -52,9 +52,8 @@ def write_page(
         charts.append("correlation")
     pictures = []
     for number_, (one, exam, (group, held)) in enumerate(zip(models, exams, first, strict=True)):
-        parts += [f"<h2>{plain(one['name'])}</h2>", layers_table(one)]
         html, files = feature_maps(job, exam, group, held, number_, config.layer)
-        parts.append(html)
+        parts += [f"<h2>{plain(one['name'])}</h2>", layers_table(one), html]
         pictures += files
     publish(job, "What the layers make of images", lead(values), parts)
     return [*logs_of(*charts), *pictures]
@@ -91,7 +90,7 @@ def summary(values: dict[str, Any]) -> str:
         for one in values["models"]
     ]  # fmt: skip
     head = ["model", "clean", "robust", "95 % interval", "low frequencies", "of white noise"]
-    thirds = ["lowest third", "middle third", "highest third"]
+    thirds = [f"{which} third" for which in ("lowest", "middle", "highest")]
     found = [
         [name, number(one["pearson"]), number(one["pearson_p"], digits=2), number(one["spearman"])]
         for name, one in zip(thirds, values["correlation_by_band"], strict=True)

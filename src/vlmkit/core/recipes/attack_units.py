@@ -14,6 +14,7 @@ from vlmkit.core.attack.curve import FEW, Done, Subject, measure, steps_of
 from vlmkit.core.attack.evidence import LOOKED_AT, Sign, blind, differentiable, gain_signs, static_signs
 from vlmkit.core.attack.named import rounds_of
 from vlmkit.core.attack.outcome import Row, rows_of, settle
+from vlmkit.core.attack.suites import FRESH
 from vlmkit.core.attack.trail import FileTrail
 from vlmkit.core.configs.attack import AttackConfig
 from vlmkit.core.io.progress import log, progress
@@ -21,7 +22,6 @@ from vlmkit.core.recipes.attack_parts import Exam
 
 UNIT_BYTES = 256 << 20  # of pixels
 SOME = 8  # images at which a gradient is looked for
-FRESH = ("autoattack", "shao2021")  # as published: anew at each radius
 
 
 @dataclass(frozen=True)
