@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from vlmkit.core.attack import named
+from vlmkit.core.configs import attack
 from vlmkit.core.configs.attack import AttackConfig
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.images import encode
@@ -280,6 +282,10 @@ def test_wrong_words_are_refused_with_a_cure(place, tmp_path, words, said):
         run(config(place, "plain", out=tmp_path / "no", **words | suite))
     assert said in str(error.value)
     assert not (tmp_path / "no").exists()
+
+
+def test_the_help_names_every_attack():
+    assert set(named.ATTACKS) == {name.strip() for name in attack.ATTACKS.split(",")}
 
 
 def test_labels_in_another_order_are_refused_and_named(place, tmp_path):

@@ -21,9 +21,12 @@ IMAGES = "Labelled images: parquet, a folder of class folders, idx files, or npz
 CLASSES = (
     "Names of the classes in the model's order, one on each line; for CLIP also a safetensors file of `embeddings`."
 )
-NORMS = ("linf", "l2", "l1")
 Norm = Literal["linf", "l2", "l1"]
 SuiteName = Literal["standard", "fast", "autoattack", "shao2021"]
+ATTACKS = (
+    "fgsm, pgd, mi-fgsm, apgd-ce, apgd-dlr, apgd-margin, apgd-pma, apgd-t, apgd-malt, fab-t, fmn, square, pgd-low, "
+    "pgd-high"
+)
 RADII = {
     "linf": ("1/255", "2/255", "4/255", "8/255"), "l2": ("0.25", "0.5", "1", "2"), "l1": ("3", "6", "12", "24"),
 }  # fmt: skip
@@ -83,7 +86,7 @@ class AttackConfig(Examining):
     model: str = argument(help=MODEL, metavar="MODEL", eats=("model", "run"), maybe_path=True)
     images: Path = argument(help=IMAGES, metavar="IMAGES", eats=("images",))
     suite: SuiteName = option("standard", help="Which attacks.")
-    attacks: tuple[str, ...] = option((), help="Attacks by name instead of a suite: apgd-ce,square.", metavar="NAMES")
+    attacks: tuple[str, ...] = option((), help=f"Attacks by name instead of a suite: {ATTACKS}.", metavar="NAMES")
     norm: tuple[Norm, ...] = option(("linf",), help="Norm of a change, or several.")
     eps: tuple[str, ...] = option(
         (), help="Radii for pixels in [0, 1]: 1/255,2/255, or of one norm of several: l2:0.5,1.", metavar="RADII",
@@ -101,7 +104,7 @@ class AttackConfig(Examining):
             raise InputError("--attacks and --suite are two ways", where="--attacks", fix="leave one out")
         if self.suite == "shao2021" and self.norm != ("linf",):
             raise InputError("shao2021 is of the max norm", where="--norm", fix="--norm linf")
-        assert self.radii
+        _ = self.radii  # what cannot be read is refused here
 
     @property
     def radii(self) -> dict[str, tuple[float, ...]]:

@@ -16,8 +16,8 @@ class AttackFeaturesConfig(Perturbing):
     """Look inside transformers classifiers: early maps, how low their frequencies are, how far each layer moves.
 
     Told for each layer: the share of low frequencies in the energy of its maps, and how far an attack moves it,
-    |h' - h| / |h|. Over three models or more, the correlation of the share in an early layer with the accuracy that the
-    suite `fast` leaves.
+    |h' - h| / |h|. Over three models or more, the correlation of the share in an early layer, and of each third of the
+    frequencies, with the accuracy that the suite `fast` leaves.
     """
 
     command: ClassVar[str] = "attack"

@@ -24,7 +24,7 @@ class Perturbing(Examining):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        assert self.radii
+        _ = self.radii  # what cannot be read is refused here
 
     @property
     def radii(self) -> tuple[float, ...]:
