@@ -112,3 +112,18 @@ def test_the_least_radius_of_a_linear_model_is_found_by_the_whole_curve():
     assert large.sum() > 10
     torch.testing.assert_close(found.board.size[large], truth[large], rtol=1e-4, atol=0)
     assert curve(found, radii) == [int((truth > eps).sum()) for eps in radii]
+
+
+@pytest.mark.parametrize(
+    ("rows", "shift", "slack"), [(1, 1e-4, 4e-4), (7, 1e-4, 4e-4), (8, 1e-4, 1e-7), (1, 0.1, 2e-3)]
+)
+def test_the_slack_is_what_other_batches_change(rows, shift, slack):
+    class Shifting(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits = torch.tensor([[0.0, 2.0]]).expand(len(x), 2) + 0 * x.flatten(1)[:, :2]
+            return logits - shift * (len(x) == rows)
+
+    x, y = torch.rand(16, 1, 4, 4), torch.ones(16, dtype=torch.int64)
+    ids = [str(one) for one in range(16)]
+    found = Subject.of(Oracle(Shifting()), x, y, ids, BALLS["linf"], lanes=16)
+    assert found.board.slack == pytest.approx(slack, rel=0.02, abs=2e-7)

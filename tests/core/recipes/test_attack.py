@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vlmkit.core.attack import named
@@ -19,7 +20,10 @@ from vlmkit.core.configs import attack
 from vlmkit.core.configs.attack import AttackConfig
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.images import encode
+from vlmkit.core.io.tables import write_table
 from vlmkit.core.recipes.attack import run
+from vlmkit.core.recipes.attack_files import reread
+from vlmkit.core.recipes.attack_parts import open_exam
 
 CODE = '''
 """Models that tests bring."""
@@ -136,6 +140,27 @@ def test_every_claim_holds_when_it_is_read_from_the_files(place, done):
     assert done.values["verified"]["claimed"] == done.values["verified"]["held"] > 0
 
 
+@pytest.mark.parametrize("fault", ["shorter", "outside", "longer than stated", "another class"])
+def test_what_does_not_hold_when_it_is_read_back_is_counted(place, tmp_path, fault):
+    made = config(place, "plain", out=tmp_path / "out", eps=("0.1",))
+    claimed = run(made).values["verified"]["claimed"]
+    exam, folder = open_exam(made, made.model, made.images), tmp_path / "out"
+    assert reread(SimpleNamespace(folder=folder), exam, 16) == claimed
+    table, changes = pq.read_table(folder / "images.parquet"), load_file(folder / "deltas.safetensors")["linf"]
+    rows = table.to_pylist()
+    fooled = [row for row in rows if row["status"] == "fooled"]
+    for row in fooled[:2]:
+        if fault == "another class":
+            row["prediction"] = row["label"]
+        elif fault == "longer than stated":
+            row["radius_high"] /= 2
+        else:
+            changes[row["row"]] *= 0.5 if fault == "shorter" else 50
+    save_file({"linf": changes}, folder / "deltas.safetensors")
+    write_table(folder / "images.parquet", rows, kind="adversarial")
+    assert reread(SimpleNamespace(folder=folder), exam, 16) == claimed - 2
+
+
 def test_the_curve_counts_the_rows_and_never_rises(place, done):
     table = pq.read_table(place / "plain" / "images.parquet").to_pylist()
     curve = done.values["curve"]
@@ -234,6 +259,33 @@ def test_targets_are_what_the_model_then_gives(place, tmp_path):
     assert fooled
     assert all(row["prediction"] == row["target"] == 2 for row in fooled)
     assert found.values["verified"] == {"claimed": len(fooled), "held": len(fooled)}
+
+
+RING = '''
+import torch
+from torch import nn
+
+
+class Ring(nn.Module):
+    """Another class where the mean of the pixels is near 0.6."""
+
+    def forward(self, x):
+        one = 0.0025 - (x.mean((1, 2, 3)) - 0.6) ** 2
+        return torch.stack([torch.zeros_like(one), 100 * one], 1)
+'''
+
+
+def test_a_published_attack_that_goes_too_far_has_missed(tmp_path):
+    (tmp_path / "ring.py").write_text(RING)
+    images = 0.5 + 0.01 * np.random.default_rng(0).random((12, 1, 4, 4), dtype=np.float32)
+    np.savez(tmp_path / "near.npz", images=images, labels=np.zeros(12, dtype=np.int64))
+    words = {"model": f"{tmp_path / 'ring.py'}:Ring", "images": tmp_path / "near.npz", "device": "cpu"}
+    found = run(AttackConfig(**words, out=tmp_path / "out", attacks=("fgsm",), eps=("0.1,0.2",)))
+    assert [one["robust_accuracy"] for one in found.values["curve"]] == [0, 1]
+    rows = pq.read_table(tmp_path / "out" / "images.parquet").to_pylist()
+    assert all(row["robust_at"] == [0.2] for row in rows)
+    found = run(AttackConfig(**words, out=tmp_path / "ours", suite="fast", eps=("0.1,0.2",)))
+    assert [one["robust_accuracy"] for one in found.values["curve"]] == [0, 0]
 
 
 def test_a_model_that_nothing_fools_has_nothing_to_show(place, tmp_path):

@@ -32,6 +32,7 @@ MORE_STEPS = 100
 NEARER = 12  # steps
 SHORTENING = ("shorter", "nearer", "bisect")  # what they bring nearer was found by another
 COUNTS = ("forwards", "backwards")
+ODD = (1, 7)  # rows
 NOISE_ROWS, NOISE_TIMES, LEAST_NOISE, MOST_NOISE = 16, 4.0, 1e-7, 1e-3  # of the largest logit
 
 
@@ -97,10 +98,10 @@ class Subject:
 
 
 def noise_of(oracle: Oracle, x: Tensor, logits: Tensor) -> float:
-    """By how much a logit may differ when the same image is asked about in other company, from what it does here."""
-    alone = torch.cat([oracle.logits(one) for one in x.split(1)])
+    """By how much a logit may differ when others ask about the same image alone or in batches of an odd size."""
+    others = [torch.cat([oracle.logits(some, fill=False) for some in x.split(rows)]) for rows in ODD]
     largest = float(logits.abs().max())
-    found = NOISE_TIMES * float((alone - logits).abs().max())
+    found = NOISE_TIMES * max(float((other - logits).abs().max()) for other in others)
     return min(max(found, LEAST_NOISE * largest), MOST_NOISE * largest)
 
 
@@ -159,7 +160,7 @@ def steps_of(ball: Ball, rounds: Sequence[Round], radii: Sequence[float], *, fre
         found = [Step(one, eps, "all") for eps in sorted(radii, reverse=True) for one in rounds]
         return [*found, Step(more, None, "few", aside=True)]
     largest, *smaller = sorted(radii, reverse=True)
-    nearer = Step(Round(Fab("nearer", ball, NEARER, warm=True)), largest, "fooled", minimise=True)
+    nearer = Step(Round(Fab("nearer", ball, NEARER, warm=True, straight=True)), largest, "fooled", minimise=True)
     found = [Step(one, largest, "standing") for one in rounds]
     found += [nearer] if smaller else []
     for eps in smaller:

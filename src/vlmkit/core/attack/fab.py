@@ -18,12 +18,15 @@ TINY = 1e-8
 
 @dataclass(frozen=True)
 class Fab:
-    """The attack, from the image; `warm` begins at the smallest change that is known to fool the model."""
+    """The attack, from the image; `warm` begins at the smallest change that is known to fool the model. With `straight`
+    every second step goes to the boundary from the image itself, which is the least change where the model is linear.
+    """
 
     name: str
     ball: Ball
     num_steps: int = 100
     warm: bool = False
+    straight: bool = False
     loss: Loss = margin_to
 
     def start(self, lane: Lane) -> State:
@@ -54,6 +57,8 @@ class Fab:
         there = self.signed(x0, w, lacks - (w * (x0 - x)).sum(1))
         a, b = (self.ball.size(d.reshape(state["x"].shape)).clamp_min(TINY) for d in (here, there))
         pull = (a / (a + b)).clamp(0, MOST_PULL)[:, None]
+        if self.straight:
+            pull = torch.where(state["done"][:, None] % 2 == 1, 1.0, pull)
         moved = (x + OVER * here) * (1 - pull) + (x0 + OVER * there) * pull
         return boxed(moved).reshape(state["x"].shape)
 

@@ -27,10 +27,10 @@ class Oracle:
         for parameter in model.parameters():
             parameter.requires_grad_(False)  # their gradients would be computed and thrown away
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Logits in float32."""
+    def logits(self, x: Tensor, *, fill: bool = True) -> Tensor:
+        """Logits in float32; without `fill` of these rows alone, as others ask."""
         with torch.no_grad():
-            return self._forward(filled(x, self.tile))[: len(x)]
+            return self._forward(filled(x, self.tile) if fill else x)[: len(x)]
 
     def gradient(
         self, x: Tensor, y: Tensor, t: Tensor, loss: Loss, seen: Callable[[Tensor], Tensor] | None = None
