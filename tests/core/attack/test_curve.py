@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from vlmkit.core.attack.balls import BALLS
-from vlmkit.core.attack.curve import Subject, measure, steps_of
+from vlmkit.core.attack.curve import Place, Subject, measure, steps_of, work_on
 from vlmkit.core.attack.oracle import Oracle
 from vlmkit.core.attack.suites import SUITES
+from vlmkit.core.attack.trail import FileTrail
 
 RADII = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08)
 
@@ -127,3 +128,38 @@ def test_the_slack_is_what_other_batches_change(rows, shift, slack):
     ids = [str(one) for one in range(16)]
     found = Subject.of(Oracle(Shifting()), x, y, ids, BALLS["linf"], lanes=16)
     assert found.board.slack == pytest.approx(slack, rel=0.02, abs=2e-7)
+
+
+def test_changes_are_brought_nearer_in_the_class_that_they_have():
+    found = subject(net(), count=8)
+    found.board.given[:] = (found.board.y + torch.tensor([1, 2, 3, 4] * 2)) % 5
+    nearer = next(step.one for step in steps_of(found.ball, [], [0.1, 0.2]) if step.one.name == "nearer")
+    chosen = torch.arange(8) % 2 == 0
+    assert torch.equal(work_on(found, nearer, chosen, 0.1, seed=0).targets, found.board.given[chosen])
+
+
+def test_a_place_is_read_back_as_it_was_written(tmp_path, monkeypatch):
+    found, other = subject(net(), count=8), subject(net(), count=8)
+    rounds = SUITES["autoattack"](found.ball, 5)[:1]
+    places: list[Place] = []
+
+    class Stopping(FileTrail):
+        def save(self, subject: Subject, place: Place) -> None:
+            super().save(subject, place)
+            if len(place.done) == 1 and place.work is not None and place.work.active is not None:
+                places.append(place)
+                raise KeyboardInterrupt
+
+    trail = Stopping(tmp_path / "place.safetensors")
+    monkeypatch.setattr("vlmkit.core.attack.lanes.EVERY_S", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        measure(found, rounds, [0.01, 0.02], lanes=8, seed=0, fresh=True, trail=trail)
+    (place,), back = places, FileTrail(trail.path).load(other)
+    assert (back.done, back.eps, back.passes) == (place.done, place.eps, place.passes)
+    assert set(back.held) == {0.02}
+    assert torch.equal(back.held[0.02], place.held[0.02])
+    for name in ("rows", "targets", "keys", "hit", "active"):
+        assert torch.equal(getattr(back.work, name), getattr(place.work, name)), name
+    assert all(torch.equal(value, back.work.state[name]) for name, value in place.work.state.items())
+    assert all(torch.equal(value, other.board.state()[name]) for name, value in found.board.state().items())
+    assert (other.oracle.forwards, other.oracle.backwards) == (found.oracle.forwards, found.oracle.backwards)

@@ -211,6 +211,7 @@ def test_models_that_mask_their_gradients_are_not_called_robust(place, tmp_path,
         assert not fired
     if name in ("killed", "closed"):
         assert "square_gain" in fired
+        assert {"square"} <= set(found.values["by_attack"]) <= {"square", "shorter", "more-steps", "nearer", "bisect"}
 
 
 def test_the_same_words_give_the_same_bytes_at_any_batch_size(place, tmp_path):
@@ -220,6 +221,8 @@ def test_the_same_words_give_the_same_bytes_at_any_batch_size(place, tmp_path):
         names = ("images.parquet", "deltas.safetensors", "curve.svg", "curve.png")
         files.append({name: (tmp_path / str(size) / name).read_bytes() for name in names})
     assert files[0] == files[1]
+    rows, changes = pq.read_table(tmp_path / "8" / "images.parquet").to_pylist(), load_file(tmp_path / "8" / names[1])
+    assert all(changes["linf"][row["row"]].any() == (row["status"] == "fooled") for row in rows)
 
 
 def test_a_killed_run_goes_on_to_the_same_files(place, tmp_path, monkeypatch):
@@ -286,6 +289,12 @@ def test_a_published_attack_that_goes_too_far_has_missed(tmp_path):
     assert all(row["robust_at"] == [0.2] for row in rows)
     found = run(AttackConfig(**words, out=tmp_path / "ours", suite="fast", eps=("0.1,0.2",)))
     assert [one["robust_accuracy"] for one in found.values["curve"]] == [0, 0]
+    found = run(AttackConfig(**words, out=tmp_path / "far", attacks=("fgsm",), eps=("0.2",)))
+    signs = {one["indicator"]: one for one in found.values["evidence"]}
+    assert found.values["curve"][0]["robust_accuracy"] == 1  # as published, though more steps find changes
+    assert (signs["more_steps"]["count"], signs["more_steps"]["fired"]) == (12, True)
+    assert not found.values["reliable"]
+    assert found.values["verified"]["claimed"] == 0
 
 
 def test_a_model_that_nothing_fools_has_nothing_to_show(place, tmp_path):

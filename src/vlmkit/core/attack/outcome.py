@@ -24,7 +24,6 @@ def settle(subject: Subject, *, lanes: int) -> Tensor:
     """The changes d (N, C, Y, X) as they are stored: x + d in float32 fools the model; a change that rounding undoes is
     lengthened a little, one that cannot be made to hold is forgotten. Zero where there is none."""
     board = subject.board
-    board.size[~subject.right] = torch.inf
     changes = torch.zeros_like(board.x)
     fooled = board.size.isfinite().nonzero()[:, 0]
     for some in fooled.split(lanes) if len(fooled) else ():
