@@ -46,6 +46,22 @@ def test_a_text_is_measured_as_plain_python_does(text):
     assert native.lines(text) == native.reference_lines(text)
 
 
+@settings(max_examples=200, deadline=None)
+@given(texts, st.sampled_from([str.isupper, str.isdigit]), st.sampled_from([0.0, 0.25, 0.5, 0.999999, 1.0]))
+def test_lines_over_a_share_are_those_of_plain_python(text, flag, bound):
+    assert native.lines_over(text, flag, bound) == native.reference_lines_over(text, flag, bound)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, st.lists(st.text("abkiz019 -", max_size=9) | st.sampled_from(["the", "one two", "views"]), max_size=3))
+def test_words_are_found_where_plain_python_finds_them(text, words):
+    assert native.mentions(text, words) == native.reference_mentions(text, words)
+    for at in range(0, len(text) - 2, 7):  # what is there, in either case, however far in
+        word = text[at : at + 3]
+        if word.isascii() and word.lower().strip("abcdefghijklmnopqrstuvwxyz0123456789 -") == "":
+            assert native.mentions(text + "." * 40, [word.lower()])
+
+
 @settings(max_examples=400, deadline=None)
 @given(texts)
 def test_segments_end_where_the_pattern_of_the_annex_ends_them(text):
@@ -57,7 +73,7 @@ def test_repetition_by_hand():
     found = native.repetition("one two\n\none two\nthree")
     assert found.lines == (2, 14, 3, 19)
     assert found.paragraphs == (0, 0, 2, 20)
-    assert found.grams[:3] == ((6, 12), (12, 12), (0, 0))  # "one" twice, "one two" twice
+    assert (found.tops[:3], found.covered[:3]) == ((6, 12, 0), (12, 12, 0))  # "one" twice, "one two" twice
     assert found.chars == 17
 
 

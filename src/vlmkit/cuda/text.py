@@ -6,17 +6,18 @@ code points otherwise; words are those of Unicode Standard Annex 29 (words.py).
 
 import ctypes
 import functools
+import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vlmkit.cuda.build import load
-from vlmkit.cuda.characters import characters
+from vlmkit.cuda.characters import FLAGS, characters
 from vlmkit.cuda.words import count_words, segment_words, split_paragraphs
 
 BULLETS = ("●", "•", "*", "-")
@@ -26,6 +27,7 @@ COUNTED = (
     "likes shares comments retweets reposts quotes bookmarks upvotes downvotes downloads views followers"
 ).replace(" ", "|")
 COUNTED_END = re.compile(rf"(?:{COUNTED})\W*$")
+FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")  # letters that fold to ASCII ones
 LONGEST = 10  # words of the n-grams that are looked at
 
 
@@ -66,21 +68,15 @@ class Pieces(NamedTuple):
     chars: int
 
 
-class Grams(NamedTuple):
-    """The n-grams of a text for one n: the characters of all occurrences of the most frequent one (of several such the
-    longest), and the characters of words that lie in one that occurs more than once; 0 where none does."""
-
-    top: int
-    covered: int
-
-
 class Repetition(NamedTuple):
-    """How a text repeats itself: by lines, by paragraphs, by n-grams for n from 1 to 10; and the characters of its
-    words."""
+    """How a text repeats itself: by lines, by paragraphs, and by n-grams for n from 1 to 10: the characters of all
+    occurrences of the most frequent one (of several such the longest), and the characters of words that lie in one that
+    occurs more than once, 0 where none does; and the characters of its words."""
 
     lines: Pieces
     paragraphs: Pieces
-    grams: tuple[Grams, ...]
+    tops: tuple[int, ...]
+    covered: tuple[int, ...]
     chars: int
 
 
@@ -104,8 +100,31 @@ def repetition(text: str) -> Repetition:
     found = call("repetition", text, 8 + 2 * LONGEST + 1)
     if found is None:
         return reference_repetition(text)
-    grams = tuple(Grams(*found[start : start + 2]) for start in range(8, 8 + 2 * LONGEST, 2))
-    return Repetition(Pieces(*found[:4]), Pieces(*found[4:8]), grams, found[-1])
+    return Repetition(Pieces(*found[:4]), Pieces(*found[4:8]), tuple(found[8:28:2]), tuple(found[9:28:2]), found[28])
+
+
+def lines_over(text: str, flag: Callable[[str], bool], bound: float) -> list[int]:
+    """The numbers of the lines of which more than a share of the characters are of a kind, one of FLAGS."""
+    door = doors("lines_over")
+    if door is None:
+        return reference_lines_over(text, flag, bound)
+    found = (ctypes.c_int64 * (text.count("\n") + 1))()
+    return found[: through(door, text, 32 << FLAGS.index(flag), ctypes.c_double(bound), found)]
+
+
+def mentions(text: str, words: Sequence[str]) -> bool:
+    """Whether one of some words (ASCII letters in lower case, digits, spaces, hyphens) is in a text in any case, or a
+    letter beyond ASCII that a pattern which ignores case takes for an ASCII one."""
+    door = doors("mentions")
+    if door is None or "" in words:
+        return reference_mentions(text, words)
+    return bool(through(door, text, terminated(tuple(words))))
+
+
+@functools.lru_cache
+def terminated(words: tuple[str, ...]) -> bytes:
+    """Words with a zero behind each, and one behind all."""
+    return "".join(f"{word}\0" for word in words).encode("ascii") + b"\0"
 
 
 def segments(text: str) -> list[int]:
@@ -117,13 +136,29 @@ def segments(text: str) -> list[int]:
 
 def call(name: str, text: str, size: int, kind: Any = ctypes.c_int64) -> list[Any] | None:
     """What a compiled door says of a text, (size,); None where plain Python has to serve."""
+    door = doors(name)
+    if door is None:
+        return None
+    out = (kind * size)()
+    through(door, text, out)
+    return out[:]
+
+
+@functools.cache
+def doors(name: str) -> tuple[Any, Any] | None:
+    """The compiled doors of a name, for bytes and for code points, or None; asked for once in a process."""
     library = load("text", "cpu")
     if library is None:
         return None
-    out = (kind * size)()
-    door = getattr(library, f"text_{name}_{8 if text.isascii() else 32}")
-    door(encoded(text), ctypes.c_int64(len(text)), table(), out)
-    return list(out)
+    both = getattr(library, f"text_{name}_8"), getattr(library, f"text_{name}_32")
+    for one in both:
+        one.restype = ctypes.c_int64
+    return both
+
+
+def through(door: tuple[Any, Any], text: str, *words: Any) -> int:
+    """Go through a door with a text; some give a number back."""
+    return int(door[not text.isascii()](encoded(text), ctypes.c_int64(len(text)), table(), *words))
 
 
 @functools.lru_cache(maxsize=1)
@@ -161,16 +196,26 @@ def reference_lines(text: str) -> Lines:
     return Lines(upper, digits, min(words, default=math.inf), max(words, default=0.0), counted)
 
 
+def reference_lines_over(text: str, flag: Callable[[str], bool], bound: float) -> list[int]:
+    """Plain Python."""
+    each = enumerate(text.split("\n"))
+    return [number for number, line in each if line and sum(map(flag, line)) / len(line) > bound]
+
+
+def reference_mentions(text: str, words: Sequence[str]) -> bool:
+    """Plain Python."""
+    lower = text.lower()
+    return FOLDED.search(text) is not None or any(word in lower for word in words)
+
+
 def reference_repetition(text: str) -> Repetition:
     """Plain Python with NumPy."""
     words = segment_words(text)
-    grams = [Grams(0, 0)] * LONGEST
-    for one in ngrams_of(words):
-        if one.n > LONGEST:
-            break
-        grams[one.n - 1] = Grams(one.top(), one.covered())
+    tops, covered = [0] * LONGEST, [0] * LONGEST
+    for one in itertools.takewhile(lambda one: one.n <= LONGEST, ngrams_of(words)):
+        tops[one.n - 1], covered[one.n - 1] = one.top(), one.covered()
     lines, paragraphs = (pieces(split_paragraphs(text, end)) for end in ("\n", "\n\n"))
-    return Repetition(lines, paragraphs, tuple(grams), sum(map(len, words)))
+    return Repetition(lines, paragraphs, tuple(tops), tuple(covered), sum(map(len, words)))
 
 
 def pieces(segments: Sequence[str]) -> Pieces:

@@ -45,7 +45,7 @@ def test_modifiers_of_lines(text):
     with pytest.MonkeyPatch.context() as patch:
         inf = float("inf")
         patch.setattr(modifiers, "lines", lambda text: Lines(inf, inf, -inf, inf, 1))
-        patch.setattr(modifiers, "occurs", lambda needed, text: True)
+        patch.setattr(modifiers, "mentions", lambda text, needed: True)
         assert [rule(text) for rule in RULES] == short
 
 

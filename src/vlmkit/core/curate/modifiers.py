@@ -3,20 +3,18 @@
 Names, keyword arguments, defaults and edge cases are those of DCLM (Li et al. 2024, "DataComp-LM").
 """
 
-import functools
 import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from vlmkit.core.curate.rules import ENDS, Drop
-from vlmkit.cuda.text import COUNTED, lines
+from vlmkit.cuda.text import COUNTED, lines, lines_over, mentions
 from vlmkit.cuda.words import split_words
 
 COUNTER_LINE = re.compile(rf"^\W*\d(?:,|\.|\d)*(?:K|k|M|m|B|b)?\s+(?:{COUNTED})\W*$")
 PLAIN = re.compile(r"[A-Za-z0-9 -]+(?![A-Za-z0-9 ?*+-])")
 BRANCH = re.compile(r"[|(){}\[\]\\]")
-FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")
 CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 PUNCTUATION_END = re.compile('[.!?"\u2026]\\s*$')
 ELLIPSIS_END = re.compile("(?:\\.\\.\\.|\u2026)\\s*$")
@@ -31,18 +29,22 @@ def newline_removal_modifier(text: str, *, max_consecutive: int = 2) -> str | Dr
 
 def uppercase_ratio_line_modifier(text: str, *, max_ratio: float = 0.5) -> str | Drop:
     """Remove lines of which more than half the characters are upper-case."""
-    if lines(text).upper <= max_ratio:
-        return remaining("uppercase_ratio_line_modifier", text.strip())
-    kept = [line for line in text.split("\n") if not line or sum(map(str.isupper, line)) / len(line) <= max_ratio]
-    return remaining("uppercase_ratio_line_modifier", "\n".join(kept).strip())
+    kept = text if lines(text).upper <= max_ratio else without(text, lines_over(text, str.isupper, max_ratio))
+    return remaining("uppercase_ratio_line_modifier", kept.strip())
 
 
 def numeric_ratio_line_modifier(text: str, *, max_ratio: float = 1.0) -> str | Drop:
     """Remove lines with a larger share of digits; a little less than 1 removes lines of digits alone."""
-    if lines(text).digits <= max_ratio:
-        return remaining("numeric_ratio_line_modifier", text.strip())
-    kept = [line for line in text.split("\n") if not line or sum(map(str.isdigit, line)) / len(line) <= max_ratio]
-    return remaining("numeric_ratio_line_modifier", "\n".join(kept).strip())
+    kept = text if lines(text).digits <= max_ratio else without(text, lines_over(text, str.isdigit, max_ratio))
+    return remaining("numeric_ratio_line_modifier", kept.strip())
+
+
+def without(text: str, numbers: Sequence[int]) -> str:
+    """A text without some of its lines, by their ascending numbers."""
+    kept = text.split("\n")
+    for number in reversed(numbers):
+        del kept[number]
+    return "\n".join(kept)
 
 
 def counter_line_modifier(text: str) -> str | Drop:
@@ -98,7 +100,7 @@ def substring_line_modifier(
 ) -> str | Drop:  # fmt: skip
     """Remove lines in which a pattern occurs, or only what matches and lines that become blank by it; lines of more
     than `max_length` words stay as they are. A match holds one of the lower-case strings `needed`."""
-    if not occurs(needed, text) and (not remove_substring_only or lines(text).fewest > 0):
+    if not mentions(text, needed) and (not remove_substring_only or lines(text).fewest > 0):
         return remaining("substring_line_modifier", text.strip())
     kept = []
     for line in text.split("\n"):
@@ -124,19 +126,7 @@ def needed_by(banlist: Sequence[str]) -> tuple[str, ...]:
     """For each entry of a ban list a lower-case string that every match holds: its longest run of ASCII letters,
     digits, spaces and hyphens that ends before no repetition; nothing where there are alternatives."""
     runs = ([] if BRANCH.search(entry) else PLAIN.findall(entry) for entry in banlist)
-    return tuple(max(some, key=len, default="").lower() for some in runs)
-
-
-def occurs(needed: Sequence[str], text: str) -> bool:
-    """Whether one of some lower-case ASCII strings occurs in a text, as a pattern that ignores case would have it."""
-    lower = lowered(text)
-    return lower is None or any(one in lower for one in needed)
-
-
-@functools.lru_cache(maxsize=1)
-def lowered(text: str) -> str | None:
-    """A text in lower case, remembered for the last one; None where letters beyond ASCII match ASCII ones."""
-    return None if not text.isascii() and FOLDED.search(text) else text.lower()
+    return tuple(max(some, key=len, default="").lower() for some in runs) or ("",)
 
 
 def remaining(rule: str, text: str) -> str | Drop:

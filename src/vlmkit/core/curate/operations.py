@@ -159,6 +159,8 @@ def url_removal_modifier(setting: Setting, tlds_filepath: str = TLDS_OF_DCLM) ->
     change = applied(removal)
 
     def operation(page: Page) -> Outcome:
+        if page["text"] and not removal.suspects(page["text"]):
+            return None
         setting.differing["url_removal"] += removal.differs(page["text"])
         return change(page)
 

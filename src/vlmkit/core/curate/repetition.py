@@ -5,8 +5,8 @@ characters; every occurrence counts), the characters of the most frequent 2-, 3-
 of words that lie in some 5- to 10-gram occurring more than once (each word counted once).
 """
 
+import functools
 import math
-from collections.abc import Iterator
 
 from vlmkit.core.curate.rules import ENDS, Found
 from vlmkit.cuda.text import LONGEST, Pieces, Repetition, ngrams_of, pieces, repetition
@@ -17,17 +17,29 @@ TOP = {2: 0.2, 3: 0.18, 4: 0.16}
 REPEATED = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
 
 
-def massive_web_repetition_filters(text: str, *, skip_paragraph: bool = False) -> Iterator[Found]:
+def massive_web_repetition_filters(text: str, *, skip_paragraph: bool = False) -> list[Found]:
     """Drop pages that repeat themselves: each of the fifteen quantities in order."""
     found = repetition(text)
-    kinds = {"line": found.lines} if skip_paragraph else {"line": found.lines, "paragraph": found.paragraphs}
-    for measure, bound, unit in ((by_count, MAX_SEGMENTS, "count"), (by_chars, MAX_CHARS, "chars")):
-        for name, some in kinds.items():
-            yield Found(f"repetition_{name}_{unit}", measure(some), -math.inf, bound)
-    for n, bound in TOP.items():
-        yield Found(f"repetition_top_{n}gram", by_grams(found, n, top=True), -math.inf, bound)
-    for n, bound in REPEATED.items():
-        yield Found(f"repetition_repeated_{n}gram", by_grams(found, n, top=False), -math.inf, bound)
+    kinds = [found.lines] if skip_paragraph else [found.lines, found.paragraphs]
+    values = [measure(some) for measure in (by_count, by_chars) for some in kinds]
+    values += [by_grams(found, n, top=True) for n in TOP]
+    values += [by_grams(found, n, top=False) for n in REPEATED]
+    return [
+        Found(name, value, -math.inf, bound)
+        for (name, bound), value in zip(bounds(skip_paragraph), values, strict=True)
+    ]
+
+
+@functools.cache
+def bounds(skip_paragraph: bool) -> list[tuple[str, float]]:
+    """The quantities with their bounds, in order."""
+    kinds = ["line"] if skip_paragraph else ["line", "paragraph"]
+    return [
+        *((f"repetition_{name}_count", MAX_SEGMENTS) for name in kinds),
+        *((f"repetition_{name}_chars", MAX_CHARS) for name in kinds),
+        *((f"repetition_top_{n}gram", bound) for n, bound in TOP.items()),
+        *((f"repetition_repeated_{n}gram", bound) for n, bound in REPEATED.items()),
+    ]
 
 
 def by_count(some: Pieces) -> float:
@@ -42,8 +54,7 @@ def by_chars(some: Pieces) -> float:
 
 def by_grams(found: Repetition, n: int, *, top: bool) -> float:
     """Share of the words' characters that the most frequent n-gram takes, or all n-grams that occur more than once."""
-    grams = found.grams[n - 1]
-    return (grams.top if top else grams.covered) / found.chars if found.chars else 0.0
+    return (found.tops if top else found.covered)[n - 1] / found.chars if found.chars else 0.0
 
 
 def repetition_filter(

@@ -35,6 +35,7 @@ class UrlRemoval:
             rf"\s{{0,10}}(?:((https?|ftp)://))?[-a-zA-Z0-9@:%._\+~#=]{{1,256}}\.(?:{listed})\b(?:{TAIL})"
         )
         self._hint = re.compile(rf"\.(?:{listed})\b")
+        self._either = re.compile(rf"\.(?:(?:{listed})\b|[0-9]{{1,3}}\.[0-9]{{1,3}}\.)")
         self._fixed = fixed
 
     def __call__(self, text: str) -> str | Drop:
@@ -42,6 +43,10 @@ class UrlRemoval:
             text = without(self._url, text, hint=self._hint)
         text = without(IPV4, text, hint=DOTTED)
         return text or Drop("url_removal_modifier", 0, 1)
+
+    def suspects(self, text: str) -> bool:
+        """Whether a text may hold an address of either kind."""
+        return self._either.search(text) is not None
 
     def differs(self, text: str) -> bool:
         """Whether the fault matters: there is an address in a text that does not begin as the faithful mode asks."""

@@ -10,33 +10,31 @@ struct Piece {
   int64_t size() const { return end - begin; }
 };
 
-// Numbers for keys, in the order in which they come: an open hash table. A text has fewer than 2^32 words.
-struct Numbers {
+// Numbers for keys in the order in which they come, how often each came and where first: an open hash table. A text has
+// fewer than 2^32 words.
+struct Tally {
   static constexpr uint32_t FREE = ~0u;
-  struct Slot {
-    uint32_t hash, number;
-  };
-  std::vector<Slot> slots;
-  uint64_t mask;
+  std::vector<uint32_t> slots, first, times;
+  std::vector<uint64_t> keys;
+  int shift;
   uint32_t count;
 
   void clear(size_t most) {
-    uint64_t size = 16;
-    while (size < 2 * most) size *= 2;
-    slots.assign(size, {0, FREE});
-    mask = size - 1;
+    for (shift = 60; 1ull << (64 - shift) < 2 * most; --shift) {}
+    slots.assign(1ull << (64 - shift), FREE);
+    if (keys.size() < most) keys.resize(most), first.resize(most), times.resize(most);
     count = 0;
   }
-  template <typename Same>  // same(number): whether the key that has it is this one
-  uint32_t of(uint64_t hash, Same same) {
-    uint32_t upper = static_cast<uint32_t>(hash >> 32);
-    for (uint64_t at = hash & mask;; at = (at + 1) & mask) {
-      Slot slot = slots[at];
-      if (slot.number == FREE) {
-        slots[at] = {upper, count};
+  template <typename Same>  // same(place): whether what came there first, with an equal key, is the same
+  uint32_t add(uint64_t key, uint32_t place, Same same) {
+    for (uint64_t at = key * WORD_FACTOR >> shift, last = slots.size() - 1;; at = (at + 1) & last) {
+      uint32_t number = slots[at];
+      if (number == FREE) {
+        slots[at] = count;
+        keys[count] = key, first[count] = place, times[count] = 1;
         return count++;
       }
-      if (slot.hash == upper && same(slot.number)) return slot.number;
+      if (keys[number] == key && same(first[number])) return ++times[number], number;
     }
   }
 };
@@ -120,42 +118,25 @@ static std::vector<Piece> segments(const Text<C>& text, int64_t feeds) {
 // Number and characters of the pieces that occur more than once, and of all: out (4,).
 template <typename C>
 static void repeated_pieces(const Text<C>& text, const std::vector<Piece>& pieces, int64_t* out) {
-  Numbers numbers;
-  numbers.clear(pieces.size());
-  std::vector<uint32_t> first, times;
-  for (const Piece& piece : pieces) {
-    uint32_t n = numbers.of(hashed(text.at, piece),
-                            [&](uint32_t other) { return same(text.at, piece, pieces[first[other]]); });
-    if (n == first.size()) first.push_back(&piece - pieces.data()), times.push_back(0);
-    ++times[n];
-  }
+  Tally tally;
+  tally.clear(pieces.size());
   out[0] = out[1] = out[3] = 0;
   out[2] = pieces.size();
-  for (size_t n = 0; n < first.size(); ++n) {
-    int64_t chars = pieces[first[n]].size() * times[n];
-    out[3] += chars;
-    if (times[n] > 1) out[0] += times[n], out[1] += chars;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    tally.add(hashed(text.at, pieces[i]), i, [&](uint32_t other) { return same(text.at, pieces[i], pieces[other]); });
+    out[3] += pieces[i].size();
   }
+  for (uint32_t n = 0; n < tally.count; ++n)
+    if (tally.times[n] > 1) out[0] += tally.times[n], out[1] += pieces[tally.first[n]].size() * tally.times[n];
 }
 
-// The n-grams of one n: the place where each comes first, and how often it comes.
-struct Grams {
-  Numbers numbers;
-  std::vector<uint32_t> first, times;
-
-  void clear(size_t most) {
-    numbers.clear(most);
-    first.clear();
-    times.clear();
-  }
-  template <typename Same>
-  uint32_t add(uint64_t hash, uint32_t place, Same same) {
-    uint32_t n = numbers.of(hash, [&](uint32_t other) { return same(first[other]); });
-    if (n == first.size()) first.push_back(place), times.push_back(0);
-    ++times[n];
-    return n;
-  }
-};
+// A number for a word: the word itself where it is packed, else a hash, which has the highest bit.
+static constexpr uint64_t HASH = 1ull << 63;
+template <typename C>
+static uint64_t key_of(const Text<C>& text, Piece word) {
+  uint64_t key = word.size() <= 7 ? text.packed(word.begin, word.size()) : 0;
+  return key ? key : hashed(text.at, word) | HASH;
+}
 
 // Those of the first `size` values whose place passes a test; there is no branch to guess.
 template <typename Test>
@@ -175,26 +156,27 @@ static void repeated_grams(const Text<C>& text, int64_t* out) {
   std::fill(out, out + 21, 0);
   std::vector<Piece> words;
   std::vector<int64_t> before(1, 0);  // characters of the words before
+  words.reserve(text.size / 4 + 1), before.reserve(text.size / 4 + 2);
   for (int64_t i = 0, end; i < text.size; i = end) {
     end = text.segment(i);
     if (text.is(i, ALNUM)) words.push_back({i, end}), before.push_back(before.back() + end - i);
   }
   size_t W = words.size();
   out[20] = before[W];
-  Grams grams;
+  Tally grams;
   grams.clear(W);
   std::vector<uint32_t> word(W), starts(W), live, made;  // starts: where n-grams begin; live: those that repeat
   for (size_t i = 0; i < W; ++i) {
+    uint64_t key = key_of(text, words[i]);
     starts[i] = i;
-    word[i] = grams.add(hashed(text.at, words[i]), i,
-                        [&](uint32_t other) { return same(text.at, words[i], words[other]); });
+    word[i] = grams.add(key, i, [&](uint32_t other) { return !(key & HASH) || same(text.at, words[i], words[other]); });
   }
   std::vector<uint32_t> gram = word;  // the numbers of words, and of the n-grams that begin with them
   for (size_t n = 1;; ++n) {
     live = filtered(starts, starts.size(), [&](size_t k) { return grams.times[gram[starts[k]]] > 1; });
     if (live.empty()) return;
-    int64_t most = *std::max_element(grams.times.begin(), grams.times.end()), longest = 0, covered = 0;
-    for (size_t g = 0; g < grams.first.size(); ++g)
+    int64_t most = *std::max_element(grams.times.begin(), grams.times.begin() + grams.count), longest = 0, covered = 0;
+    for (uint32_t g = 0; g < grams.count; ++g)
       if (grams.times[g] == most) longest = std::max(longest, before[grams.first[g] + n] - before[grams.first[g]]);
     size_t end = 0;
     for (uint32_t i : live) {
@@ -209,22 +191,29 @@ static void repeated_grams(const Text<C>& text, int64_t* out) {
     starts = filtered(live, live.size() - 1, [&](size_t k) { return live[k + 1] == live[k] + 1; });
     grams.clear(starts.size());
     made.clear();
-    for (uint32_t i : starts) {
-      uint32_t last = word[i + n];
-      made.push_back(grams.add(mixed(static_cast<uint64_t>(gram[i]) << 32 | last), i,
-                               [&](uint32_t other) { return gram[other] == gram[i] && word[other + n] == last; }));
-    }
+    for (uint32_t i : starts)
+      made.push_back(grams.add(static_cast<uint64_t>(gram[i]) << 32 | word[i + n], i, [](uint32_t) { return true; }));
     for (size_t k = 0; k < starts.size(); ++k) gram[starts[k]] = made[k];
   }
 }
 
-static constexpr uint64_t letters(const char* word) {  // the last in the lowest byte
-  uint64_t key = 0;
-  while (*word) key = key << 8 | static_cast<uint64_t>(*word++);
-  return key;
-}
-static constexpr uint64_t STOP_WORDS[] = {letters("the"), letters("be"),   letters("to"),   letters("of"),
-                                          letters("and"), letters("that"), letters("have"), letters("with")};
+// The stop words as `packed` has them, each where the highest bits of a product put it.
+static constexpr uint64_t STOP_FACTOR = 0xB85544CAEF0756B9ull;
+struct StopWords {
+  uint64_t at[8] = {};
+  bool apart = true;
+  constexpr StopWords() {
+    for (const char* word : {"the", "be", "to", "of", "and", "that", "have", "with"}) {
+      uint64_t key = 0, count = 0;
+      for (; word[count]; ++count) key |= static_cast<uint64_t>(word[count]) << 8 * count;
+      key |= count << 56;
+      apart &= !at[key * STOP_FACTOR >> 61];
+      at[key * STOP_FACTOR >> 61] = key;
+    }
+  }
+};
+static constexpr StopWords STOP_WORDS;
+static_assert(STOP_WORDS.apart, "each stop word has a place of its own");
 
 template <typename C>
 static bool dots(const Text<C>& text, int64_t i, int64_t end, int64_t step) {  // "..." or ". . ." at i
@@ -232,16 +221,15 @@ static bool dots(const Text<C>& text, int64_t i, int64_t end, int64_t step) {  /
          (step == 1 || (text.at[i + 1] == ' ' && text.at[i + 3] == ' '));
 }
 
-// Ellipses of dots, "..." (step 1) or ". . ." (step 2), that overlap no other of their kind.
+// Ellipses of dots, "..." and ". . .", that overlap no other of their kind.
 template <typename C>
-static int64_t ellipses(const Text<C>& text, int64_t step) {
+static int64_t ellipses(const Text<C>& text) {
   const C *end = text.at + text.size, dot = '.';
-  int64_t found = 0;
-  for (const C* at = next(text.at, end, dot); at < end; at = next(at, end, dot)) {
-    bool here = dots(text, at - text.at, text.size, step);
-    found += here;
-    at += here ? 2 * step + 1 : 1;
-  }
+  int64_t found = 0, free[3] = {0, 0, 0};  // from where on the next of a step may begin
+  for (const C* at = next(text.at, end, dot); at < end; at = next(at + 1, end, dot))
+    for (int64_t step : {1, 2})
+      if (at - text.at >= free[step] && dots(text, at - text.at, text.size, step))
+        ++found, free[step] = at - text.at + 2 * step + 1;
   return found;
 }
 
@@ -264,26 +252,22 @@ static void count(const Text<C>& text, int64_t* out) {
     uint16_t entry = text.entry(begin), all = 0;
     end = begin + 1;
     if (entry & SPACE) continue;
-    uint32_t before = begin ? text.at[begin - 1] : ' ', points = 0;
+    uint32_t before = begin ? text.at[begin - 1] : ' ';
     fasttext += ((entry & ALNUM) != 0) & gap(before) & (before != 0);
-    uint64_t key = 0;  // the last eight characters in lower case, if all are ASCII
-    for (end = begin; end < text.size && !((entry = text.entry(end)) & SPACE); ++end) {
-      all |= entry;
-      points |= text.at[end];
-      key = key << 8 | (text.at[end] | 32);
-    }
+    for (end = begin; end < text.size && !((entry = text.entry(end)) & SPACE); ++end) all |= entry;
     ++out[0];
     out[1] += end - begin;
     out[2] += !(all & ALPHA);
-    uint32_t stop = 0;
-    for (int w = 0; w < 8; ++w) stop |= static_cast<uint32_t>(key == STOP_WORDS[w]) << w;
-    if (points > 127) stop = 0;
-    out[3] += stop != 0;
-    kinds |= stop;
+    if (end - begin > 4) continue;
+    uint64_t key = text.packed(begin, end - begin) | 0x20202020ull >> 8 * (4 - (end - begin));
+    uint64_t place = key * STOP_FACTOR >> 61;
+    bool stop = STOP_WORDS.at[place] == key;
+    out[3] += stop;
+    kinds |= static_cast<uint32_t>(stop) << place;
   }
   out[9] = fasttext;
   out[4] = __builtin_popcount(kinds);
-  out[5] += ellipses(text, 1) + ellipses(text, 2);
+  out[5] += ellipses(text);
   for (Piece line : segments(text, 1)) {
     auto c = text.at[line.begin];
     ++out[6];
@@ -338,6 +322,70 @@ static void lines(const Text<C>& text, double* out) {
   }
 }
 
+// The numbers of the lines that have more of some kind of character than a share of theirs.
+template <typename C>
+static int64_t lines_over(const Text<C>& text, uint16_t flag, double bound, int64_t* out) {
+  int64_t found = 0, number = 0;
+  for (int64_t begin = 0, end; begin <= text.size; begin = end + 1, ++number) {
+    end = next(text.at + begin, text.at + text.size, C('\n')) - text.at;
+    int64_t count = 0;
+    for (int64_t i = begin; i < end; ++i) count += text.is(i, flag);
+    if (end > begin && static_cast<double>(count) / static_cast<double>(end - begin) > bound) out[found++] = number;
+  }
+  return found;
+}
+
+static inline uint32_t small(uint32_t c) { return c >= 'A' && c <= 'Z' ? c | 32 : c; }
+
+// Whether a text holds a word, ASCII letters in lower case, digits, spaces and hyphens, whatever the case of its own
+// letters. The first and the last character are looked for in many places together.
+template <typename C>
+static bool mentions(const Text<C>& text, const char* word, int64_t size) {
+  using W = Wide<C>;
+  const C first = word[0], last = word[size - 1], upper = 'A' ^ 'a';
+  const C first_case = first >= 'a' ? upper : 0, last_case = last >= 'a' ? upper : 0;
+  const int64_t places = text.size - size + 1;
+  auto holds = [&](int64_t i) {
+    int64_t k = 0;
+    while (k < size && small(text.at[i + k]) == static_cast<uint32_t>(word[k])) ++k;
+    return k == size;
+  };
+  int64_t i = 0;
+  for (; i + W::SIZE <= places; i += W::SIZE) {
+    auto begins = (W::load(text.at + i) | first_case) == first, ends = (W::load(text.at + i + size - 1) | last_case) == last;
+    if (W::any(begins & ends))
+      for (int64_t k = i; k < i + W::SIZE; ++k)
+        if (holds(k)) return true;
+  }
+  for (; i < places; ++i)
+    if (holds(i)) return true;
+  return false;
+}
+
+// Whether a text holds letters beyond ASCII that a pattern without case takes for ASCII ones.
+static bool folds(const Text<uint8_t>&) { return false; }
+static bool folds(const Text<uint32_t>& text) {
+  using W = Wide<uint32_t>;
+  int64_t i = 0;
+  for (; i + W::SIZE <= text.size; i += W::SIZE) {
+    auto c = W::load(text.at + i);
+    if (W::any(((c | 1) == 0x131) | (c == 0x17F) | (c == 0x212A))) return true;
+  }
+  for (; i < text.size; ++i) {
+    uint32_t c = text.at[i];
+    if ((c | 1) == 0x131 || c == 0x17F || c == 0x212A) return true;
+  }
+  return false;
+}
+
+// Either, for words that end in a zero each, the last in two.
+template <typename C>
+static bool mentions(const Text<C>& text, const char* words) {
+  for (int64_t size; (size = std::strlen(words)); words += size + 1)
+    if (mentions(text, words, size)) return true;
+  return folds(text);
+}
+
 template <typename C>
 static int64_t cut(const Text<C>& text, int64_t* ends) {
   int64_t n = 0;
@@ -351,6 +399,13 @@ static int64_t cut(const Text<C>& text, int64_t* ends) {
   }                                                                                                              \
   extern "C" void text_counts_##SUFFIX(const C* at, int64_t n, const uint16_t* table, int64_t* out) {            \
     count(Text<C>{at, n, table}, out);                                                                           \
+  }                                                                                                              \
+  extern "C" int64_t text_mentions_##SUFFIX(const C* at, int64_t n, const uint16_t* table, const char* words) {  \
+    return mentions(Text<C>{at, n, table}, words);                                                               \
+  }                                                                                                              \
+  extern "C" int64_t text_lines_over_##SUFFIX(const C* at, int64_t n, const uint16_t* table, int32_t flag,       \
+                                              double bound, int64_t* out) {                                      \
+    return lines_over(Text<C>{at, n, table}, static_cast<uint16_t>(flag), bound, out);                           \
   }                                                                                                              \
   extern "C" void text_lines_##SUFFIX(const C* at, int64_t n, const uint16_t* table, double* out) {              \
     lines(Text<C>{at, n, table}, out);                                                                           \

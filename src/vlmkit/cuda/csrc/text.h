@@ -30,6 +30,43 @@ static inline uint64_t mixed(uint64_t x) {  // the finaliser of splitmix64
   return x ^ (x >> 31);
 }
 
+// Some characters side by side, by the vectors of GCC and Clang.
+typedef uint8_t Bytes __attribute__((vector_size(32)));
+
+template <typename C>
+struct Wide {  // as many as are compared together, and eight
+  typedef C V __attribute__((vector_size(32)));
+  typedef C Eight __attribute__((vector_size(8 * sizeof(C))));
+  static constexpr int64_t SIZE = 32 / sizeof(C);
+
+  static V load(const C* from) { return read<V>(from); }
+  static Eight eight(const C* from) { return read<Eight>(from); }
+
+  template <typename To, typename From>
+  static To read(const From* from) {
+    To some;
+    std::memcpy(&some, from, sizeof some);
+    return some;
+  }
+  template <typename Mask>
+  static bool any(Mask mask) {
+    uint64_t parts[4];
+    std::memcpy(parts, &mask, sizeof parts);
+    return parts[0] | parts[1] | parts[2] | parts[3];
+  }
+  template <typename Some>  // the lowest byte of each of eight, the first one's in the lowest
+  static uint64_t bytes(Some some) {
+    if (sizeof(C) == 1) return read<uint64_t>(&some);
+    Bytes all = read<Bytes>(&some);
+#ifdef __clang__
+    auto low = __builtin_shufflevector(all, all, 0, 4, 8, 12, 16, 20, 24, 28);
+#else
+    Bytes low = __builtin_shuffle(all, Bytes{0, 4, 8, 12, 16, 20, 24, 28});
+#endif
+    return read<uint64_t>(&low);
+  }
+};
+
 template <typename C>
 struct Text {
   const C* at;
@@ -39,6 +76,28 @@ struct Text {
   uint16_t entry(int64_t i) const { return table[at[i]]; }
   Class kind(int64_t i) const { return i < size ? static_cast<Class>(entry(i) & CLASS) : OTHER; }
   bool is(int64_t i, uint16_t flag) const { return entry(i) & flag; }
+
+  // How many of the eight characters from i on are ASCII letters up to the first that is none; 0 close to the end.
+  int64_t ascii_letters(int64_t i) const {
+    if (i + 8 > size) return 0;
+    auto some = Wide<C>::eight(at + i);
+    uint64_t others = Wide<C>::bytes((some | 32) - 'a' >= 26);
+    return others ? __builtin_ctzll(others) / 8 : 8;
+  }
+
+  // Up to seven characters from i on as a number that tells them, a byte each, the first in the lowest, and their count
+  // in the highest; 0 where one does not fit into a byte.
+  uint64_t packed(int64_t i, int64_t count) const {
+    uint64_t chars = 0, beyond = 0, kept = (1ull << 8 * count) - 1;
+    if (i + 8 <= size) {
+      auto some = Wide<C>::eight(at + i);
+      chars = Wide<C>::bytes(some);
+      if constexpr (sizeof(C) > 1) beyond = Wide<C>::bytes(some > 255);
+    } else {
+      for (int64_t k = count; k--;) chars = chars << 8 | (at[i + k] & 255), beyond |= at[i + k] > 255;
+    }
+    return beyond & kept ? 0 : (chars & kept) | static_cast<uint64_t>(count) << 56;
+  }
 
   bool extends(int64_t i) const {
     Class k = kind(i);
@@ -113,13 +172,15 @@ struct Text {
     return kind(end) == SINGLE_QUOTE && hebrew_before(end) ? skip(end + 1) : end;
   }
   int64_t segment(int64_t i) const {  // the end of the segment that begins at i < size
-    Class first = kind(i);
-    if (first == ALETTER) {  // most words are letters alone, and end in front of what continues none
-      int64_t end = i + 1;
+    // Most words are letters alone and end in front of what continues none; between them is one space.
+    int64_t end = i + ascii_letters(i);
+    if (end > i) {
       while (kind(end) == ALETTER) ++end;
       if (ENDS_LETTERS >> kind(end) & 1) return end;
     }
-    int64_t end = IN_WORDS >> first & 1 ? word(i) : other(i);
+    Class first = kind(i);
+    if (first == WSEGSPACE && IN_WORDS >> kind(i + 1) & 1) return i + 1;
+    end = IN_WORDS >> first & 1 ? word(i) : other(i);
     while (end < size && kind(end - 1) == ZWJ && is(end, PICTOGRAPH)) {  // WB3c
       int64_t next = word(end);
       end = next == end ? skip(end + 1) : next;
