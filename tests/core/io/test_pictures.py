@@ -174,6 +174,11 @@ def test_labels_that_are_none_are_refused(tmp_path, labels, what):
         read_pictures(as_npz(tmp_path / "x.npz", labels=labels), labels=["a", "b", "c"])
 
 
+def test_labels_of_an_npz_file_may_be_names(tmp_path):
+    path = as_npz(tmp_path / "x.npz", labels=np.array(["c", "a", "b", "c", "a", "b"]))
+    assert read_pictures(path, labels=["b", "c", "a"]).labels.tolist() == [1, 2, 0, 1, 2, 0]
+
+
 def test_what_holds_no_labelled_images_says_so(tmp_path):
     idx = as_idx(tmp_path / "short", bytes, count=5)
     with pytest.raises(InputError, match="ends too early"):

@@ -291,6 +291,17 @@ def test_a_function_in_a_file_gives_the_model(tmp_path):
             load_classifier(f"{file}{word}")
 
 
+class Several(torch.nn.Module):
+    """Logits and what lies before them, as transformers' models give where they are traced."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x), x.flatten(1)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_files_are_models_and_weights_alone_are_not(tmp_path):
     torch.manual_seed(0)
@@ -307,6 +318,14 @@ def test_compiled_files_are_models_and_weights_alone_are_not(tmp_path):
         (gradient,) = torch.autograd.grad(model(leaf)[:, 0].sum(), leaf)
         assert gradient.abs().max() > 0
         assert model.kind == kind
+    torch.export.save(torch.export.export(Several(net), (pixels[:1].expand(3, -1, -1, -1),)), tmp_path / "three.pt2")
+    torch.jit.trace(Several(net), pixels).save(tmp_path / "several.pt")
+    for name in ("three.pt2", "several.pt"):  # for three images alone; logits and more
+        model, leaf = load_classifier(tmp_path / name), torch.rand(7, 1, 8, 8, requires_grad=True)
+        model.probe(pixels)
+        torch.testing.assert_close(model(leaf), net(leaf))
+        gradients = [torch.autograd.grad(some(leaf)[:, 0].sum(), leaf)[0] for some in (model, net)]
+        torch.testing.assert_close(*gradients)
     torch.save(net.state_dict(), tmp_path / "weights.pt")
     with pytest.raises(InputError, match="not TorchScript"):
         load_classifier(tmp_path / "weights.pt")

@@ -55,7 +55,7 @@ def open_source(path: Path, labels: Sequence[str] | None) -> Source:
         if path.suffix == ".parquet":
             return table(path, labels)
         if path.suffix == ".npz":
-            return npz(path)
+            return npz(path, labels)
         if is_idx(path):
             return idx(path)
         raise InputError(f"a file '{path.suffix}' holds no labelled images", where=str(path), fix=SOURCES)
@@ -68,7 +68,7 @@ def open_source(path: Path, labels: Sequence[str] | None) -> Source:
     if packed:
         if len(packed) > 1:
             raise InputError(f"there are {len(packed)} npz files", where=str(path), fix=f"name one: {packed[0]}")
-        return npz(packed[0])
+        return npz(packed[0], labels)
     return class_folders(path, labels)
 
 
@@ -245,8 +245,8 @@ def unpacked(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if packed else path.open("rb")
 
 
-def npz(path: Path) -> Source:
-    """Arrays `images` and `labels` as numpy packs them."""
+def npz(path: Path, labels: Sequence[str] | None) -> Source:
+    """Arrays `images` and `labels` as numpy packs them; labels may be names."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -259,12 +259,12 @@ def npz(path: Path) -> Source:
                     )
             shape, dtype, begin = npy_header(archive, "images", path)
             npy_header(archive, "labels", path)
-        labels = np.load(path, allow_pickle=False)["labels"]
+        stored = np.load(path, allow_pickle=False)["labels"]
     except BROKEN as error:
         raise InputError(f"not a readable npz file: {error}", where=str(path), fix="make it again") from error
-    if labels.shape not in {(shape[0],), (shape[0], 1)}:
-        fix = "labels.argmax(1)" if labels.shape[:1] == shape[:1] else "one label an image"
-        raise InputError(f"labels {labels.shape} for images {shape}", where=str(path), fix=fix)
+    if stored.shape not in {(shape[0],), (shape[0], 1)}:
+        fix = "labels.argmax(1)" if stored.shape[:1] == shape[:1] else "one label an image"
+        raise InputError(f"labels {stored.shape} for images {shape}", where=str(path), fix=fix)
     last = len(shape) == 4 and shape[1] not in (1, 3) and (shape[3] in (1, 3) or shape[3] < shape[1])
 
     def rows(places: Sequence[int]) -> Iterator[np.ndarray]:
@@ -273,7 +273,8 @@ def npz(path: Path) -> Source:
                 yield row[None] if row.ndim == 2 else np.moveaxis(row, -1, 0) if last else row
 
     ids = [f"{place:06d}" for place in range(shape[0])]
-    return Source(ids, labels.reshape(-1).tolist(), rows, lambda place: f"{path}, images[{place}]")
+    numbers, names_ = as_numbers(stored.reshape(-1).tolist(), None, labels, str(path))
+    return Source(ids, numbers, rows, lambda place: f"{path}, images[{place}]", names_)
 
 
 def npy_header(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[tuple[int, ...], np.dtype, int]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,33 @@ def load_exported(path: Path, place: torch.device, dtype: torch.dtype) -> Comput
         module = program.module()
     for parameter in module.parameters():
         parameter.requires_grad_(False)
-    return lambda pixels: module(pixels)  # no submodule of the classifier: an exported module refuses eval()
+    batch = rows_taken(program)
+
+    def compute(pixels: Tensor) -> object:  # no submodule of the classifier: an exported module refuses eval()
+        return module(pixels) if batch is None else in_batches(module, pixels, batch)
+
+    return compute
+
+
+def rows_taken(program: torch.export.ExportedProgram) -> int | None:
+    """How many images a program takes, where it was exported for one number alone."""
+    inputs = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+    shape = getattr(inputs[0].meta.get("val"), "shape", ()) if inputs else ()
+    return shape[0] if shape and isinstance(shape[0], int) else None
+
+
+def in_batches(module: nn.Module, pixels: Tensor, batch: int) -> Tensor:
+    """The logits of any number of images from a model that takes `batch`; the last image fills up what is missing."""
+    missing = -len(pixels) % batch
+    whole = torch.cat([pixels, pixels[-1:].expand(missing, *pixels.shape[1:])])
+    return torch.cat([answer(module(some)) for some in whole.split(batch)])[: len(pixels)]
+
+
+def answer(found: object) -> Any:
+    """The logits in what a model gives: itself, the `logits` of an output, or the first of several."""
+    if isinstance(found, dict):
+        return found.get("logits")
+    return found[0] if isinstance(found, tuple | list) and found else getattr(found, "logits", found)
 
 
 def ready(found: object, word: str, place: torch.device, dtype: torch.dtype) -> Compute:

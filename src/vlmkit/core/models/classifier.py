@@ -13,7 +13,7 @@ from transformers import AutoModelForImageClassification, PreTrainedConfig
 
 from vlmkit.core.errors import InputError
 from vlmkit.core.io.artifacts import find, missing
-from vlmkit.core.models.brought import Blame, load_exported, load_function, load_torchscript
+from vlmkit.core.models.brought import Blame, answer, load_exported, load_function, load_torchscript
 from vlmkit.core.models.load import load_model, read_config, resolve_device
 from vlmkit.core.models.preprocess import Preprocessing, read_preprocessing
 from vlmkit.core.models.zero_shot import load_zero_shot, read_names
@@ -116,7 +116,7 @@ class Classifier(nn.Module):
         )
 
     def _logits(self, found: object, batch: int) -> Tensor:
-        logits = found.get("logits") if isinstance(found, dict) else getattr(found, "logits", found)
+        logits = answer(found)
         fix = "return logits (B, V): one row an image, one number a class"
         if not isinstance(logits, Tensor):
             raise InputError(f"the model gives {type(found).__name__}, no tensor", where=self.where, fix=fix)
@@ -153,7 +153,8 @@ def load_classifier(
     Args:
         word: a transformers folder with an image classification head; a folder of a CLIP or SigLIP model, with
             `classes`; FILE.py:FUNCTION, which returns an nn.Module; a TorchScript file (.pt, .pts, .ts) or an exported
-            program (.pt2), from pixels in [0, 1] to logits.
+            program (.pt2), from pixels in [0, 1] to logits, or to several outputs of which logits are the first. A
+            program that was exported for one number of images alone is given so many at a time.
         dtype: number format of the weights and of the computation after the image is resized.
         classes: a text file with the name of a class on each line, or (zero-shot) a safetensors file with `embeddings`
             (V, D) of the classes.
