@@ -71,6 +71,11 @@ def check_text(device: torch.device) -> tuple[Difference, Difference]:
     texts = ["".join(generator.choices(pool[: size % 40 + 2], k=size)) for size in range(300)]
     different = [text.counts(one) != text.reference_counts(one) for one in texts]
     different += [text.repetition(one) != text.reference_repetition(one) for one in texts]
+    different += [text.lines(one) != text.reference_lines(one) for one in texts]
+    for flag in (str.isupper, str.isdigit):
+        different += [text.lines_over(one, flag, 0.1) != text.reference_lines_over(one, flag, 0.1) for one in texts]
+    for words in (["bb", "1 a"], ["the"]):
+        different += [text.mentions(one, words) != text.reference_mentions(one, words) for one in texts]
     return float(sum(different)), 0.0
 
 
