@@ -62,6 +62,7 @@ def test_addresses(removals, text):
         whole = IPV4.sub("", whole)
         found = removal(text)
         assert found == whole if whole else not isinstance(found, str)
+        assert removal.suspects(text) or (whole == text and not removal._url.search(text))
         assert removal.differs(text) == (not removal._guard.match(text) and removal._url.search(text) is not None)
 
 
