@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vlmkit.cuda import cross_entropy, ngrams, text
+from vlmkit.cuda import cross_entropy, markup, ngrams, text
 from vlmkit.cuda.build import Target
 
 Difference = float
@@ -79,6 +79,19 @@ def check_text(device: torch.device) -> tuple[Difference, Difference]:
     return float(sum(different)), 0.0
 
 
+def check_markup(device: torch.device) -> tuple[Difference, Difference]:
+    """Random pages: how many are cut differently."""
+    del device
+    generator = random.Random(0)
+    pool = [*"<>'\n", "a ", "é", "漢 ", "&amp;", "<!--", "-->"]
+    pool += [f"<{name}>" for name in ("p", "/p", "div class=a", "/div", "a href='>'", "/a", "br", "li", "ul", "/ul")]
+    pool += [f"<{name}>" for name in ("pre", "/pre", "script", "/script", "td", "tr", "table", "/table")]
+    pages = ["".join(generator.choices(pool, k=size)) for size in range(300)]
+    different = [vars(markup.scan(one)) for one in pages], [vars(markup.reference_scan(one)) for one in pages]
+    shown = ("tags", "parents", "attributes", "blocks")
+    return float(sum(any(a[key] != b[key] for key in shown) for a, b in zip(*different, strict=True))), 0.0
+
+
 def check_ngrams(device: torch.device) -> tuple[Difference, Difference]:
     """Random texts: how many sets of n-grams, and signatures of them, differ."""
     del device
@@ -96,5 +109,6 @@ def check_ngrams(device: torch.device) -> tuple[Difference, Difference]:
 OPERATIONS = (
     Operation("cross_entropy", "cross-entropy with z-loss over rows of logits", ("cpu", "cuda"), check_cross_entropy),
     Operation("text", "words, lines and repetition of a text, for curation", ("cpu",), check_text),
+    Operation("markup", "elements and blocks of text of an HTML page", ("cpu",), check_markup),
     Operation("ngrams", "n-grams, MinHash signatures and Bloom filters of texts", ("cpu",), check_ngrams),
 )

@@ -1,6 +1,6 @@
 """The main text of a page, told from navigation, teasers, comments and notes by the place of its paragraphs.
 
-After the blocks are known (`blocks.scan`) there are four steps, each linear in the size of the page.
+After the blocks are known (`markup.scan`) there are four steps, each linear in the size of the page.
 1. Elements whose tag, role, class or id says that they are no part of the text go, unless they hold much of it.
 2. The body is the smallest element that holds most of what the paragraphs say (the idea of Readability), sought within
    what is called the article, if there is one; a summary between the main heading and the body belongs to it.
@@ -13,7 +13,7 @@ whole.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from vlmkit.core.curate.blocks import Block, Tree, cues_of, scan
+from vlmkit.cuda.markup import Block, Tree, scan
 
 SIDE = frozenset(("nav", "noframes", "aside", "footer", "menu", "dialog", "figure", "figcaption", "button", "address"))
 SIDE_ROLES = frozenset((
@@ -31,6 +31,8 @@ OF_THE_WHOLE = re.compile(  # words of a class that tell of the page or of its s
     r"(?<!\S)(?:(?:has|no|not|with|without|is|js|tag|category|status|format|type|field)-\S*"
     r"|\S*\b(?:page|site|layout|template|wrapper|wrap|container|main|body)\b)"
 )
+ATTRIBUTE = re.compile(r"([^ \t\n\r\f\"'/=]++)(?:[ \t\n\r\f]*+=[ \t\n\r\f]*+(\"[^\"]*+\"?|'[^']*+'?|[^ \t\n\r\f]*+))?+")
+CUES = frozenset(("class", "id", "role", "itemprop", "style", "hidden", "aria-hidden"))
 ARTICLE = re.compile(r"article|story|entry|\bpost|content|body|\btext")
 CAMEL = re.compile("([a-z])([A-Z])")
 INVISIBLE = re.compile("[\xad\u200b\ufeff]+")
@@ -228,6 +230,15 @@ def is_side(attributes: str, trusting: bool) -> bool:
         return False
     words = words_of(cues)
     return BOILERPLATE.search(words) is not None and BOILERPLATE.search(OF_THE_WHOLE.sub(" ", words)) is not None
+
+
+def cues_of(attributes: str) -> dict[str, str]:
+    """The attributes of an element that tell what it is for; of two with one name the first counts."""
+    cues: dict[str, str] = {}
+    for name, value in ATTRIBUTE.findall(attributes):
+        if (name := name.lower()) in CUES and name not in cues:
+            cues[name] = value.strip("\"'")
+    return cues
 
 
 def words_of(cues: Mapping[str, str]) -> str:

@@ -1,21 +1,26 @@
-"""HTML of any sort, whole or damaged, as blocks of text: one scan over the tags, in time linear in the size.
+"""HTML of any sort, whole or damaged, as blocks of text: one scan over the tags, in time linear in the size; compiled,
+with plain Python beside.
 
 A block is what a browser shows as one paragraph, item, heading or cell. It knows the element that holds it, and how
 much of it is linked. Elements form a tree, without those that are part of a line (`b`, `span`, `a` …). Whatever no
 reader sees, such as scripts, is skipped.
 """
 
+import ctypes
 import re
 from dataclasses import dataclass
 from html import unescape
+
+import numpy as np
+
+from vlmkit.cuda.build import load
+from vlmkit.cuda.text import encoded, table
 
 SPACE = " \t\n\r\f"
 TAG = re.compile(
     r"<(?:(/?)([a-zA-Z][^ \t\n\r\f/>]*+)((?:[^>=]++|=[ \t\n\r\f]*+(?:\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z))?+)*+)>?"
     r"|(!--)|[!?/][^>]*+>?)"
 )
-ATTRIBUTE = re.compile(r"([^ \t\n\r\f\"'/=]++)(?:[ \t\n\r\f]*+=[ \t\n\r\f]*+(\"[^\"]*+\"?|'[^']*+'?|[^ \t\n\r\f]*+))?+")
-CUES = frozenset(("class", "id", "role", "itemprop", "style", "hidden", "aria-hidden"))
 UNSEEN = (
     "audio", "canvas", "iframe", "map", "math", "noembed", "noscript", "object", "script", "select",
     "style", "svg", "template", "textarea", "title", "video", "xmp",
@@ -33,7 +38,26 @@ IMPLIED = {  # what a start tag closes when its end tag was left out
     "li": ("li",), "dt": ("dt", "dd"), "dd": ("dt", "dd"), "tr": ("tr", "td", "th"), "td": ("td", "th"),
     "th": ("td", "th"), "option": ("option",),
 }  # fmt: skip
+VOID = ("body", "hr", "col", "area", "embed")  # hold nothing
 HOLDS = frozenset(("ul", "ol", "dl", "table", "tbody", "thead", "div", "section", "article"))  # no implied end beyond
+KINDS = (  # the bits from 1 on of what a name means: csrc/markup.cpp
+    INLINE, UNSEEN, HOLDS, ("a",), ("br",), ("rt", "rp"), ("ruby",), VOID, ("p",), ("pre",), ("xmp",),
+)  # fmt: skip
+CLOSED = tuple(
+    dict.fromkeys(name for some in IMPLIED.values() for name in some)
+)  # the bits from 16 on; from 24: closes
+NAMES = tuple(dict.fromkeys(["body", *(name for kind in KINDS for name in sorted(kind)), *IMPLIED]))
+LETTERS = "".join(f"{name}\0" for name in NAMES).encode("ascii")
+
+
+def meaning(name: str) -> int:
+    """What a name means to compiled code."""
+    bits = sum(1 << k for k, kind in enumerate(KINDS) if name in kind)
+    closes = sum(1 << CLOSED.index(other) for other in IMPLIED.get(name, ()))
+    return bits | (1 << CLOSED.index(name) if name in CLOSED else 0) << 16 | closes << 24
+
+
+MEANINGS = np.array([meaning(name) for name in NAMES], np.uint32)
 
 
 @dataclass(slots=True)
@@ -76,18 +100,22 @@ class Tree:
         raw = "".join(self.parts)
         self.parts.clear()
         if raw and not raw.isspace():
-            if "&" in raw:
-                raw = unescape(raw)
-            if self.opened.get("pre"):
-                text = raw.strip("\r\n").replace("\v", "\n").replace("\xa0", " ")
-            elif "\v" in raw:
-                text = "\n".join(filter(None, (" ".join(line.split()) for line in raw.split("\v"))))
-            else:
-                text = " ".join(raw.split())
-            if text and not text.isspace():
-                size = bytes_of(text)
-                self.blocks.append(Block(self.path[-1], text, size, min(self.linked, size)))
+            self.add(self.path[-1], raw, self.linked, pre=bool(self.opened.get("pre")))
         self.linked = 0
+
+    def add(self, element: int, raw: str, linked: int, *, pre: bool) -> None:
+        """A block of what was written in an element."""
+        if "&" in raw:
+            raw = unescape(raw)
+        if pre:
+            text = raw.strip("\r\n").replace("\v", "\n").replace("\xa0", " ")
+        elif "\v" in raw:
+            text = "\n".join(filter(None, (" ".join(line.split()) for line in raw.split("\v"))))
+        else:
+            text = " ".join(raw.split())
+        if text and not text.isspace():
+            size = bytes_of(text)
+            self.blocks.append(Block(element, text, size, min(linked, size)))
 
     def open(self, tag: str, attributes: str) -> None:
         """A new element; those that it implies the end of are closed."""
@@ -134,12 +162,45 @@ class Tree:
             self.annotates = False
             if closing:
                 self.close(tag)
-            elif tag not in ("body", "hr", "col", "area", "embed"):
+            elif tag not in VOID:
                 self.open(tag, attributes)
 
 
 def scan(html: str) -> Tree:
     """The elements and blocks of a page."""
+    found = compiled_scan(html)
+    return reference_scan(html) if found is None else found
+
+
+def compiled_scan(html: str) -> Tree | None:
+    """By compiled code; None where plain Python has to serve, as for names beyond ASCII."""
+    library = load("markup", "cpu")
+    if library is None:
+        return None
+    most = html.count("<") + 2
+    elements, blocks = np.empty((most, 4), np.int64), np.empty((most, 5), np.int64)
+    pieces, spelled = np.empty((2 * most, 2), np.int64), np.empty((most, 2), np.int64)
+    sizes = (ctypes.c_int64 * 4)()
+    door = library.markup_scan_8 if html.isascii() else library.markup_scan_32
+    door.restype = ctypes.c_int64
+    arrays = (ctypes.c_void_p(some.ctypes.data) for some in (MEANINGS, elements, blocks, pieces, spelled))
+    known, size = ctypes.c_int64(len(NAMES)), ctypes.c_int64(len(html))
+    if not door(encoded(html), size, table(), LETTERS, known, *arrays, sizes):
+        return None
+    names = [*NAMES, *(html[begin:end].lower() for begin, end in spelled[: sizes[3]].tolist())]
+    texts = ["\v" if begin < 0 else html[begin:end] for begin, end in pieces[: sizes[2]].tolist()]
+    tree = Tree()
+    tree.tags = [names[number] for number in elements[: sizes[0], 0].tolist()]
+    tree.parents = elements[: sizes[0], 1].tolist()
+    tree.attributes = [html[begin:end] for begin, end in elements[: sizes[0], 2:].tolist()]
+    for element, linked, pre, first, count in blocks[: sizes[1]].tolist():
+        raw = texts[first] if count == 1 else "".join(texts[first : first + count])
+        tree.add(element, raw, linked, pre=pre > 0)
+    return tree
+
+
+def reference_scan(html: str) -> Tree:
+    """Plain Python."""
     tree, place, search = Tree(), 0, TAG.search
     parts, opened = tree.parts, tree.opened
     while match := search(html, place):
@@ -169,15 +230,6 @@ def scan(html: str) -> Tree:
     return tree
 
 
-def cues_of(attributes: str) -> dict[str, str]:
-    """The attributes of an element that tell what it is for; of two with one name the first counts."""
-    cues: dict[str, str] = {}
-    for name, value in ATTRIBUTE.findall(attributes):
-        if (name := name.lower()) in CUES and name not in cues:
-            cues[name] = value.strip("\"'")
-    return cues
-
-
 def bytes_of(text: str) -> int:
-    """Length in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
+    """Length in UTF-8; half of a surrogate pair has three bytes."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
