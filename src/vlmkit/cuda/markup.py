@@ -47,6 +47,7 @@ CLOSED = tuple(
     dict.fromkeys(name for some in IMPLIED.values() for name in some)
 )  # the bits from 16 on; from 24: closes
 NAMES = tuple(dict.fromkeys(["body", *(name for kind in KINDS for name in sorted(kind)), *IMPLIED]))
+MOST = 1 << 28  # characters of a page: places in it have 32 bits
 LETTERS = "".join(f"{name}\0" for name in NAMES).encode("ascii")
 
 
@@ -175,11 +176,11 @@ def scan(html: str) -> Tree:
 def compiled_scan(html: str) -> Tree | None:
     """By compiled code; None where plain Python has to serve, as for names beyond ASCII."""
     library = load("markup", "cpu")
-    if library is None:
+    if library is None or len(html) > MOST:
         return None
     most = html.count("<") + 2
-    elements, blocks = np.empty((most, 4), np.int64), np.empty((most, 5), np.int64)
-    pieces, spelled = np.empty((2 * most, 2), np.int64), np.empty((most, 2), np.int64)
+    elements, blocks = np.empty((most, 4), np.int32), np.empty((most, 5), np.int32)
+    pieces, spelled = np.empty((2 * most, 2), np.int32), np.empty((most, 2), np.int32)
     sizes = (ctypes.c_int64 * 4)()
     door = library.markup_scan_8 if html.isascii() else library.markup_scan_32
     door.restype = ctypes.c_int64

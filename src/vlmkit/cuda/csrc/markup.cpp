@@ -53,14 +53,15 @@ struct Names {
   }
 };
 
+using Place = int32_t;  // in a page, which has at most 2^28 characters, or a number of what is in it
 struct Element {
-  int64_t name, parent, begin, end;  // the attributes
+  Place name, parent, begin, end;  // the attributes
 };
 struct Block {
-  int64_t element, linked, pre, first, count;  // of pieces
+  Place element, linked, pre, first, count;  // of pieces
 };
 struct Range {
-  int64_t begin, end;  // of a text; begin is -1 for a line break
+  Place begin, end;  // of a text; begin is -1 for a line break
 };
 
 template <typename C>
@@ -70,27 +71,27 @@ struct Scan {
   Element* elements;
   Block* blocks;
   Range *pieces, *spelled;  // where a name that was not known comes first
-  int64_t known = 0, size = 1, found = 0, written = 0, first = 0, linked = 0;
+  Place length = static_cast<Place>(text.size), known = 0, size = 1, found = 0, written = 0, first = 0, linked = 0;
   size_t link = 0;
   bool annotates = false;
   uint32_t pre = 0;
-  std::vector<int64_t> path{0};
+  std::vector<Place> path{0};
 
-  C at(int64_t i) const { return text.at[i]; }
-  uint32_t meaning(int64_t element) const { return names.meanings[elements[element].name]; }
-  int64_t next(int64_t i, uint32_t wanted) const {
+  C at(Place i) const { return text.at[i]; }
+  uint32_t meaning(Place element) const { return names.meanings[elements[element].name]; }
+  Place next(Place i, uint32_t wanted) const {
     using W = Wide<C>;
-    for (; i + W::SIZE <= text.size; i += W::SIZE)
+    for (; i + W::SIZE <= length; i += W::SIZE)
       if (W::any(W::load(text.at + i) == static_cast<C>(wanted))) break;
-    while (i < text.size && at(i) != wanted) ++i;
+    while (i < length && at(i) != wanted) ++i;
     return i;
   }
-  bool spaces(int64_t begin, int64_t end) const {
+  bool spaces(Place begin, Place end) const {
     while (begin < end && text.is(begin, SPACE)) ++begin;
     return begin == end;
   }
 
-  void write(int64_t begin, int64_t end) {  // a text, or a line break
+  void write(Place begin, Place end) {  // a text, or a line break
     if (annotates) return;
     pieces[written++] = {begin, end};
     if (!link) return;
@@ -107,7 +108,7 @@ struct Scan {
   }
   void close_block() {
     bool any = false;
-    for (int64_t k = first; k < written && !any; ++k)
+    for (Place k = first; k < written && !any; ++k)
       any = pieces[k].begin >= 0 && !spaces(pieces[k].begin, pieces[k].end);
     if (any) {
       blocks[found++] = {path.back(), linked, names.opened[pre] > 0, first, written - first};
@@ -121,14 +122,14 @@ struct Scan {
     --names.opened[elements[path.back()].name];
     path.pop_back();
   }
-  void open(uint32_t name, int64_t begin, int64_t end) {
+  void open(uint32_t name, Place begin, Place end) {
     uint32_t closes = names.meanings[name] >> 24;
     if (closes) {
-      int64_t top = static_cast<int64_t>(path.size()) - 1;
-      for (int64_t k = top; k > std::max<int64_t>(top - 3, 0); --k) {
+      Place top = static_cast<Place>(path.size()) - 1;
+      for (Place k = top; k > std::max<Place>(top - 3, 0); --k) {
         uint32_t around = meaning(path[k]);
         if (around >> 16 & closes & 255) {
-          while (static_cast<int64_t>(path.size()) > k) pop();
+          while (static_cast<Place>(path.size()) > k) pop();
         } else if (around & HOLDS) {
           break;
         }
@@ -136,19 +137,19 @@ struct Scan {
     } else if (meaning(path.back()) & PARAGRAPH) {
       pop();
     }
-    elements[size] = {name, path.back(), begin, end};
+    elements[size] = {static_cast<Place>(name), path.back(), begin, end};
     path.push_back(size++);
     ++names.opened[name];
   }
   void close(uint32_t name) {
     if (!names.opened[name]) return;
     for (bool last = false; !last;) {
-      last = elements[path.back()].name == name;
+      last = static_cast<uint32_t>(elements[path.back()].name) == name;
       pop();
     }
     if (path.size() < link) link = 0;
   }
-  void tag(uint32_t name, int64_t begin, int64_t end, bool closing) {
+  void tag(uint32_t name, Place begin, Place end, bool closing) {
     uint32_t kind = names.meanings[name];
     if (kind & ANCHOR) {
       link = closing ? 0 : path.size();
@@ -165,58 +166,58 @@ struct Scan {
         open(name, begin, end);
     }
   }
-  int64_t attributes(int64_t i) const {  // their end: a `>` that is in no quotes, or the end
-    while (i < text.size && at(i) != '>') {
+  Place attributes(Place i) const {  // their end: a `>` that is in no quotes, or the end
+    while (i < length && at(i) != '>') {
       if (at(i++) != '=') continue;
-      while (i < text.size && blank(at(i))) ++i;
-      if (i < text.size && (at(i) == '"' || at(i) == '\'')) i = std::min(next(i + 1, at(i)) + 1, text.size);
+      while (i < length && blank(at(i))) ++i;
+      if (i < length && (at(i) == '"' || at(i) == '\'')) i = std::min(next(i + 1, at(i)) + 1, length);
     }
     return i;
   }
-  int64_t end_of(uint32_t name, int64_t i) const {  // where its end tag begins, or the end
+  Place end_of(uint32_t name, Place i) const {  // where its end tag begins, or the end
     const char* letters = &names.letters[names.starts[name]];
-    int64_t count = names.starts[name + 1] - names.starts[name];
-    for (; (i = next(i, '<')) < text.size; ++i) {
-      int64_t k = 0, from = i + 2;
-      if (from + count > text.size || at(i + 1) != '/') continue;
+    Place count = names.starts[name + 1] - names.starts[name];
+    for (; (i = next(i, '<')) < length; ++i) {
+      Place k = 0, from = i + 2;
+      if (from + count > length || at(i + 1) != '/') continue;
       while (k < count && lower(at(from + k)) == static_cast<uint8_t>(letters[k])) ++k;
       from += count;
-      if (k == count && (from == text.size || blank(at(from)) || at(from) == '/' || at(from) == '>')) return i;
+      if (k == count && (from == length || blank(at(from)) || at(from) == '/' || at(from) == '>')) return i;
     }
-    return text.size;
+    return length;
   }
 
   // Whether the page could be read: a name beyond ASCII is for Python.
   bool run() {
-    int64_t place = 0;
-    for (int64_t begin = next(0, '<'); begin < text.size; begin = next(begin, '<')) {
-      int64_t i = begin + 1;
-      bool closing = i < text.size && at(i) == '/', named = i + closing < text.size && letter(at(i + closing));
-      if (!named && (i == text.size || (at(i) != '!' && at(i) != '?' && at(i) != '/'))) {
+    Place place = 0;
+    for (Place begin = next(0, '<'); begin < length; begin = next(begin, '<')) {
+      Place i = begin + 1;
+      bool closing = i < length && at(i) == '/', named = i + closing < length && letter(at(i + closing));
+      if (!named && (i == length || (at(i) != '!' && at(i) != '?' && at(i) != '/'))) {
         ++begin;
         continue;
       }
       if (begin > place && (written > first || names.opened[pre] || !spaces(place, begin))) write(place, begin);
       if (!named) {
-        bool comment = i + 2 < text.size && at(i) == '!' && at(i + 1) == '-' && at(i + 2) == '-';
-        int64_t end = next(comment ? i + 3 : i + 1, '>');
-        while (comment && end < text.size && !(at(end - 1) == '-' && at(end - 2) == '-')) end = next(end + 1, '>');
-        begin = place = std::min(end + 1, text.size);
+        bool comment = i + 2 < length && at(i) == '!' && at(i + 1) == '-' && at(i + 2) == '-';
+        Place end = next(comment ? i + 3 : i + 1, '>');
+        while (comment && end < length && !(at(end - 1) == '-' && at(end - 2) == '-')) end = next(end + 1, '>');
+        begin = place = std::min(end + 1, length);
         continue;
       }
-      int64_t spelling = i += closing;
-      for (; i < text.size && !blank(at(i)) && at(i) != '/' && at(i) != '>'; ++i) {
+      Place spelling = i += closing;
+      for (; i < length && !blank(at(i)) && at(i) != '/' && at(i) != '>'; ++i) {
         if (at(i) > 127) return false;
         names.letters.push_back(static_cast<char>(lower(at(i))));
       }
       uint32_t before = names.meanings.size(), name = names.number();
       if (names.meanings.size() > before) spelled[before - known] = {spelling, i};
-      int64_t end = attributes(i);
-      place = std::min(end + 1, text.size);
+      Place end = attributes(i);
+      place = std::min(end + 1, length);
       uint32_t kind = names.meanings[name];
       if (kind & UNSEEN) {
         if (!closing) {
-          int64_t stop = end_of(name, place);
+          Place stop = end_of(name, place);
           if (kind & SHOWN) write(place, stop);
           place = stop;
         }
@@ -225,7 +226,7 @@ struct Scan {
       }
       begin = place;
     }
-    write(place, text.size);
+    write(place, length);
     close_block();
     return true;
   }
